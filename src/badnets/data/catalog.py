@@ -1,0 +1,143 @@
+"""The data sets that `badnets` knows by name, and loading one from wherever it lies."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from badnets.data import cifar10, digits, folder, gtsrb, mnist
+from badnets.data.imageset import Split
+from badnets.data.sources import ENVIRONMENT, Source, cache_folder, fetch, find, search_folders, verified
+from badnets.errors import DataError, InputError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One set of files from which a data set can be read.
+
+    Attributes:
+        sources: the files, all of them needed; none where it is read from a tree or from the package.
+        read: from the path of each file (by name) to the data.
+        tree: a folder that must exist under the search folder, for layouts without pinned files;
+            `read` then gets that search folder under the name "".
+    """
+
+    sources: tuple[Source, ...]
+    read: Callable[[dict[str, Path]], Split]
+    tree: Path | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A known data set: what it is, under which terms it comes, and the layouts it is read from, first choice first."""
+
+    title: str
+    licence: str
+    layouts: tuple[Layout, ...]
+
+
+DATASETS: dict[str, Dataset] = {
+    "digits": Dataset(
+        "scikit-learn's handwritten digits, 28x28 (embedded)",
+        "CC BY 4.0",
+        (Layout((), lambda _: digits.read()),),
+    ),
+    "mnist": Dataset(
+        "MNIST handwritten digits, 28x28, 60,000 + 10,000",
+        "none stated; commonly carried as CC BY-SA 3.0",
+        (Layout(mnist.SOURCES, mnist.read),),
+    ),
+    "cifar10": Dataset(
+        "CIFAR-10, 32x32 colour, 50,000 + 10,000",
+        "none stated; research use",
+        (
+            Layout((cifar10.BATCHES,), lambda files: cifar10.read_batches(files[cifar10.BATCHES.file])),
+            Layout((cifar10.JPEG,), lambda files: cifar10.read_jpegs(files[cifar10.JPEG.file])),
+        ),
+    ),
+    "gtsrb": Dataset(
+        "German traffic signs (GTSRB), 43 classes, 32x32 colour",
+        "none stated; commonly carried as CC0",
+        (
+            Layout((), lambda files: gtsrb.read_tree(files[""]), tree=gtsrb.TREE),
+            Layout((gtsrb.SUBSET,), lambda files: gtsrb.read_npz(files[gtsrb.SUBSET.file])),
+        ),
+    ),
+}
+
+
+def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | None = None) -> Split:
+    """Read a data set.
+
+    Args:
+        name: a key of `DATASETS`, or the path of a folder with one sub-folder of pictures for each class
+            (written `folder:PATH` where the path could be taken for a name).
+        data_dir: where its files lie; None looks into `BADNETS_DATA` and the download cache.
+        size: (height, width) for `folder`; the other sets have their own.
+
+    Raises:
+        InputError: no such data set; the message gives the nearest names.
+        DataError: its files are missing, damaged, or have another digest than the pinned one.
+    """
+    if name.startswith("folder:"):
+        return folder.read(Path(name.removeprefix("folder:")), size)
+    if name not in DATASETS:
+        if "/" in name or Path(name).is_dir():
+            return folder.read(Path(name), size)
+        raise InputError(_unknown(name))
+    if size is not None:
+        raise InputError(f"{name} has its own image size; a size is only for folders of pictures")
+    folders = search_folders(name, data_dir) if DATASETS[name].layouts[0].sources or DATASETS[name].layouts[0].tree else []
+    for layout in DATASETS[name].layouts:
+        files = locate(layout, folders)
+        if files is not None:
+            return layout.read({source.file: verified(source, files[source.file]) for source in layout.sources} | files)
+    places = str(data_dir) if data_dir is not None else f"${ENVIRONMENT} or {cache_folder()}"
+    wanted = " or ".join(
+        ", ".join(source.file for source in layout.sources) or f"{layout.tree}/" for layout in DATASETS[name].layouts
+    )
+    raise DataError(
+        f"{name}: expected {wanted} in {places}; run `badnets data get {name}` or name the folder with --data-dir"
+    )
+
+
+def locate(layout: Layout, folders: list[Path]) -> dict[str, Path] | None:
+    """Where the files of `layout` lie, by name; None when one of them is nowhere."""
+    if layout.tree is not None:
+        root = next((place for place in folders if (place / layout.tree).is_dir()), None)
+        return None if root is None else {"": root}
+    files = {source.file: find(source, folders) for source in layout.sources}
+    found = {name: path for name, path in files.items() if path is not None}
+    return found if len(found) == len(files) else None
+
+
+def get(name: str, *, folder_: Path | None = None, progress: bool = False) -> list[Path]:
+    """Download the files of a data set that are not at hand yet; return where they lie.
+
+    Raises:
+        InputError: no such data set.
+        DataError: no public download, or it failed.
+    """
+    if name not in DATASETS:
+        raise InputError(_unknown(name))
+    at_hand = search_folders(name, folder_)
+    layouts = DATASETS[name].layouts
+    for layout in layouts:
+        files = locate(layout, at_hand)
+        if files is not None:
+            return [verified(source, files[source.file]) for source in layout.sources] or list(files.values())
+    public = next((layout for layout in layouts if layout.sources and all(s.url for s in layout.sources)), None)
+    if public is None:
+        raise DataError(
+            f"{name} has no public download with a pinned digest; bring it (torchvision.datasets.GTSRB "
+            "downloads it) and name its folder with --data-dir"
+        )
+    return [fetch(source, name, folder_, progress=progress) for source in public.sources]
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, DATASETS, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(DATASETS)}"
+    return f"unknown data set {name!r}: {hint} (a folder of pictures is written folder:PATH)"

@@ -1,0 +1,140 @@
+"""CIFAR-10 (Krizhevsky 2009), 32x32 colour, from the original python batches or from a tar.xz of JPEGs."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from badnets.data.imageset import ImageSet, Split
+from badnets.data.sources import Source
+from badnets.errors import DataError
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+BATCHES = Source(
+    "cifar-10-python.tar.gz",
+    "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+)
+JPEG = Source("cifar10_jpeg_q75.tar.xz", "3dc0330b58deb4c649f4463d31d160070ab0217232d25a22f3bc967fa01bc123")
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds lists, dicts, bytes and numpy arrays, and nothing else: a batch needs no more."""
+
+    _ALLOWED = frozenset(
+        {
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+            ("_codecs", "encode"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in self._ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a CIFAR batch")
+        # numpy 2 moved this module and warns about the old name.
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def read_batch(content: bytes, where: str) -> tuple[np.ndarray, list[int]]:
+    """Pixels (n, 3, 32, 32) uint8 and labels of one python batch.
+
+    Raises:
+        DataError: damaged, or it holds anything but plain values and numpy arrays.
+    """
+    try:
+        # Python 2 wrote these files: bytes keys, and text is not text.
+        batch = _PlainUnpickler(io.BytesIO(content), encoding="bytes").load()
+        pixels = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+        labels = [int(label) for label in batch[b"labels"]]
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{where}: not a CIFAR-10 batch ({error}); get the archive again") from error
+    return pixels, labels
+
+
+def read_batches(path: Path) -> Split:
+    """50,000 images to train on and 10,000 to test on, from `cifar-10-python.tar.gz`.
+
+    Raises:
+        DataError: the archive or a batch is damaged or missing.
+    """
+    parts: dict[str, tuple[np.ndarray, list[int]]] = {}
+    for name, content in _members(path, "r:gz"):
+        short = name.rsplit("/", 1)[-1]
+        if short.startswith("data_batch_") or short == "test_batch":
+            parts[short] = read_batch(content, f"{path}:{name}")
+    missing = {"test_batch", *(f"data_batch_{i}" for i in range(1, 6))} - parts.keys()
+    if missing:
+        raise DataError(f"{path}: {', '.join(sorted(missing))} missing; get the archive again")
+    train = [parts[f"data_batch_{i}"] for i in range(1, 6)]
+    return Split(_set(train, "cifar10/train"), _set([parts["test_batch"]], "cifar10/test"))
+
+
+def read_jpegs(path: Path) -> Split:
+    """The same images as JPEG of quality 75, from a tar.xz with `cifar10/<train|test>/<class>/NNNN.jpg`.
+
+    A picture that cannot be read is left out and named in `skipped`.
+
+    Raises:
+        DataError: the archive is damaged or holds no such pictures.
+    """
+    pixels: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+    labels: dict[str, list[int]] = {"train": [], "test": []}
+    skipped: dict[str, list[str]] = {"train": [], "test": []}
+    for name, content in _members(path, "r:xz"):
+        parts = name.split("/")
+        if len(parts) != 4 or parts[1] not in pixels or parts[2] not in CLASSES:
+            continue
+        half = parts[1]
+        try:
+            picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        except (UnidentifiedImageError, OSError) as error:
+            skipped[half].append(f"{name}: {error}")
+            continue
+        if picture.shape != (32, 32, 3):
+            skipped[half].append(f"{name}: {picture.shape[1]}x{picture.shape[0]} pixels, expected 32x32")
+            continue
+        pixels[half].append(picture)
+        labels[half].append(CLASSES.index(parts[2]))
+    if not pixels["train"] or not pixels["test"]:
+        raise DataError(f"{path}: no pictures under cifar10/<train|test>/<class>/")
+    halves = [
+        ImageSet(
+            torch.from_numpy(np.stack(pixels[half])).permute(0, 3, 1, 2).contiguous(),
+            torch.tensor(labels[half]),
+            CLASSES,
+            f"cifar10 (JPEG q75)/{half}",
+            tuple(skipped[half]),
+        )
+        for half in ("train", "test")
+    ]
+    return Split(*halves)
+
+
+def _members(path: Path, mode: str) -> list[tuple[str, bytes]]:
+    """Name and content of every plain file in the archive, sorted by name; nothing is unpacked to disk."""
+    found = []
+    try:
+        with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+            for member in archive:
+                if member.isfile():
+                    found.append((member.name, archive.extractfile(member).read()))
+    except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
+        raise DataError(f"{path}: not a whole archive ({error}); get it again") from error
+    return sorted(found)
+
+
+def _set(parts: list[tuple[np.ndarray, list[int]]], name: str) -> ImageSet:
+    images = torch.from_numpy(np.concatenate([pixels for pixels, _ in parts]))
+    labels = torch.tensor([label for _, some in parts for label in some])
+    return ImageSet(images, labels, CLASSES, name)

@@ -1,0 +1,102 @@
+"""Any tree of pictures with a folder for each class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from badnets.data.imageset import ImageSet, Split
+from badnets.data.pictures import Mode, read_pictures
+from badnets.errors import DataError
+from badnets.seeds import generator
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+_TEST_NAMES = ("test", "validation", "valid", "val")
+_TEST_SHARE = 0.2
+_PROBED = 64
+
+
+def read(root: Path, size: tuple[int, int] | None = None) -> Split:
+    """Read `root/<class>/*` or `root/train/<class>/*` with `root/test|validation|valid|val/<class>/*`.
+
+    Without a test folder every class is split 80/20 by a fixed shuffle. Sub-folders of a class belong to
+    it; hidden files and files that are not pictures by their ending are passed over; a damaged picture is
+    left out and named in `skipped`.
+
+    Args:
+        root: the folder.
+        size: (height, width) to bring all pictures to; None takes the commonest among the first
+            64 pictures. Grey if all of those are grey, else RGB.
+
+    Raises:
+        DataError: no such folder, fewer than two classes, or not one readable picture.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; expected {root}/<class>/<pictures>")
+    testing = next((root / name for name in _TEST_NAMES if (root / name).is_dir()), None)
+    training = root / "train" if testing is not None and (root / "train").is_dir() else root
+    classes = _classes(training)
+    files = _files(training, classes)
+    size, mode = _form(files, size)
+    name = root.resolve().name
+    if training != root and testing is not None:
+        if missing := set(_classes(testing)) - set(classes):
+            raise DataError(f"{testing}: classes without training pictures: {', '.join(sorted(missing))}")
+        test = read_pictures(_files(testing, classes), classes, f"{name}/test", size=size, mode=mode)
+        return Split(read_pictures(files, classes, f"{name}/train", size=size, mode=mode), test)
+    return _divide(read_pictures(files, classes, name, size=size, mode=mode))
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
+    if len(names) < 2:
+        raise DataError(f"{folder}: expected at least two class folders with pictures, got {len(names)}")
+    return names
+
+
+def _files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+    return [
+        (path, label)
+        for label, name in enumerate(classes)
+        for path in sorted((folder / name).rglob("*"))
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+
+
+def _form(files: list[tuple[Path, int]], size: tuple[int, int] | None) -> tuple[tuple[int, int], Mode]:
+    """Size and mode that fit the pictures, from the headers of some spread over the whole list."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    modes: set[str] = set()
+    for path, _ in files[:: max(1, len(files) // _PROBED)]:
+        try:
+            with Image.open(path) as picture:
+                sizes[picture.height, picture.width] += 1
+                modes.add(picture.mode)
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue  # read_pictures names it
+    if size is None:
+        if not sizes:
+            raise DataError(f"not one readable picture among {len(files)} files")
+        size = sizes.most_common(1)[0][0]
+    return size, "L" if modes <= {"1", "L", "I;16"} else "RGB"
+
+
+def _divide(whole: ImageSet) -> Split:
+    order = torch.randperm(len(whole), generator=generator(0, "folder", "split"))
+    test, train = [], []
+    for label in range(len(whole.classes)):
+        rows = order[whole.labels[order] == label]
+        cut = round(len(rows) * _TEST_SHARE)
+        test.append(rows[:cut])
+        train.append(rows[cut:])
+    halves = [torch.cat(rows).sort().values for rows in (train, test)]
+    if not len(halves[1]):
+        raise DataError(f"{whole.name}: too few pictures ({len(whole)}) to keep some apart for testing")
+    first, second = (whole.select(rows, f"{whole.name}/{half}") for rows, half in zip(halves, ("train", "test"), strict=True))
+    # The shuffle is over readable pictures, so what was left out belongs to neither half: say it with the first.
+    return Split(ImageSet(first.images, first.labels, first.classes, first.name, whole.skipped), second)

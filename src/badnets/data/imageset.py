@@ -1,0 +1,82 @@
+"""A labelled set of images as tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Int64, UInt8
+from torch import Tensor
+
+from badnets.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one size with a class each.
+
+    Attributes:
+        images: uint8 pixels in 0..255, NCHW.
+        labels: the class of each image, in 0..K-1.
+        classes: the K class names, in label order.
+        name: what the set is called in cards and reports, such as "mnist/train".
+        skipped: files that were left out while reading, each as "path: reason".
+
+    Raises:
+        DataError: lengths differ, no image, no class, or a label outside 0..K-1.
+    """
+
+    images: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+    classes: tuple[str, ...]
+    name: str
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            got = f"{self.images.dtype} {tuple(self.images.shape)}"
+            raise DataError(f"{self.name}: expected uint8 images of shape (n, c, h, w), got {got}")
+        if len(self.images) != len(self.labels):
+            raise DataError(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
+        if not len(self.labels):
+            raise DataError(f"{self.name}: no images")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.classes):
+            raise DataError(f"{self.name}: labels {low}..{high} do not fit {len(self.classes)} classes")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        shape = "x".join(str(size) for size in self.images.shape)
+        return f"ImageSet({self.name!r}, {shape} uint8, {len(self.classes)} classes)"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def select(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"], name: str | None = None) -> ImageSet:
+        """The images that `index` picks, in its order."""
+        return replace(
+            self, images=self.images[index], labels=self.labels[index], name=name or self.name, skipped=()
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over shape, class names, labels and pixels: two sets with one digest are the same data."""
+        hasher = hashlib.sha256(repr((tuple(self.images.shape), self.classes)).encode())
+        hasher.update(self.labels.contiguous().numpy().data)
+        hasher.update(self.images.contiguous().numpy().data)
+        return hasher.hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """The two halves of a data set: what a model is trained on and what it is judged on."""
+
+    train: ImageSet
+    test: ImageSet

@@ -1,0 +1,99 @@
+"""Clean error and attack success of one model, with every denominator stated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from badnets.data import ImageSet
+from badnets.errors import InputError
+from badnets.metrics.intervals import Rate
+from badnets.metrics.predict import Predictions, predict
+from badnets.poison import LabelPolicy
+from badnets.triggers import Trigger
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a model does on a test set, clean and stamped.
+
+    Attributes:
+        clean_error: clean images whose prediction is not their class, of all n.
+        clean_by_class: the same for each true class.
+        attack_success: stamped images predicted as the attacker wants, of those attacked: images of a source
+            class whose class is not the target anyway. For a random target: predicted as anything but
+            their class.
+        backdoor_by_class: attacked stamped images that are *not* predicted as the attacker wants, by true
+            class; total 0 for classes that are not attacked.
+        spill: stamped images of the other classes (not attacked, target class left out) that are predicted
+            as the target of a single-target attack, of all such; None where every class is attacked.
+        spill_error: the same images, predicted as anything but their class; None likewise.
+    """
+
+    clean_error: Rate
+    clean_by_class: tuple[Rate, ...]
+    attack_success: Rate | None = None
+    backdoor_by_class: tuple[Rate, ...] = ()
+    spill: Rate | None = None
+    spill_error: Rate | None = None
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    @property
+    def backdoor_error(self) -> Rate | None:
+        """The paper's "error on backdoored images": 1 - attack success, over the same images."""
+        return self.attack_success.complement() if self.attack_success else None
+
+
+def evaluate(
+    model: nn.Module, test: ImageSet, trigger: Trigger | None = None, policy: LabelPolicy | None = None
+) -> Result:
+    """Measure `model` on `test`; with a trigger and a policy, the attack too.
+
+    Raises:
+        InputError: only one of trigger and policy is given, or the policy does not fit the classes.
+    """
+    classes = len(test.classes)
+    wrong = predict(model, test.images).classes != test.labels
+    clean_error, clean_by_class = _rate(wrong), _by_class(wrong, test, torch.ones_like(wrong))
+    if trigger is None and policy is None:
+        return Result(clean_error, clean_by_class)
+    if trigger is None or policy is None:
+        raise InputError("an attack is measured with both a trigger and a policy")
+    policy.check(classes)
+    stamped = predict(model, trigger(test.images))
+    attacked = policy.eligible(test.labels)
+    hit = policy.success(stamped.classes, test.labels, classes)
+    spill, spill_error = _spill(stamped, test, policy, attacked)
+    return Result(
+        clean_error=clean_error,
+        clean_by_class=clean_by_class,
+        attack_success=_rate(hit[attacked]),
+        backdoor_by_class=_by_class(~hit, test, attacked),
+        spill=spill,
+        spill_error=spill_error,
+    )
+
+
+def _rate(flags: Bool[Tensor, " n"]) -> Rate:
+    return Rate.of(int(flags.sum()), len(flags))
+
+
+def _by_class(flags: Bool[Tensor, " n"], test: ImageSet, among: Bool[Tensor, " n"]) -> tuple[Rate, ...]:
+    return tuple(_rate(flags[(test.labels == label) & among]) for label in range(len(test.classes)))
+
+
+def _spill(
+    stamped: Predictions, test: ImageSet, policy: LabelPolicy, attacked: Bool[Tensor, " n"]
+) -> tuple[Rate | None, Rate | None]:
+    # A policy that leaves classes out has one target, and success on an image is being called that; images
+    # of the target class are called so rightly, and tell nothing.
+    as_target = policy.success(stamped.classes, test.labels, len(test.classes))
+    own = policy.success(test.labels, test.labels, len(test.classes))
+    others = ~attacked & ~own
+    if not bool(others.any()):
+        return None, None
+    return _rate(as_target[others]), _rate((stamped.classes != test.labels)[others])

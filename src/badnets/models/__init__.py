@@ -1,0 +1,74 @@
+"""Networks by name, and how one is described in a card so that it can be built again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from badnets.data import ImageSet
+from badnets.errors import InputError
+from badnets.models.badnet_cnn import BadnetCnn
+from badnets.models.normalize import Normalize
+from badnets.seeds import isolated
+
+_SPEC = "badnets_spec"
+MODELS: dict[str, Callable[..., nn.Module]] = {"badnet_cnn": BadnetCnn}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """An architecture and the shape of what it takes and gives.
+
+    Attributes:
+        name: a key of `MODELS`.
+        channels: of its images.
+        height: of its images, in pixels.
+        width: of its images, in pixels.
+        classes: how many it tells apart.
+    """
+
+    name: str = "badnet_cnn"
+    channels: int = 1
+    height: int = 28
+    width: int = 28
+    classes: int = 10
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    @classmethod
+    def fitting(cls, images: ImageSet, name: str = "badnet_cnn") -> ModelSpec:
+        """The spec of network `name` for these images."""
+        channels, height, width = images.shape
+        return cls(name, channels, height, width, len(images.classes))
+
+
+def build(spec: ModelSpec = ModelSpec(), *, seed: int = 0) -> nn.Module:  # noqa: B008 - frozen
+    """A freshly initialised network: the same seed gives the same weights.
+
+    Raises:
+        InputError: unknown name, or a shape it cannot take.
+    """
+    if spec.name not in MODELS:
+        raise InputError(f"unknown model {spec.name!r}: known are {', '.join(MODELS)}")
+    with isolated(seed, "init", spec.name):
+        model = MODELS[spec.name](spec.channels, spec.height, spec.width, classes=spec.classes)
+    model.__dict__[_SPEC] = spec
+    return model
+
+
+def spec_of(model: nn.Module) -> ModelSpec | None:
+    """What `model` was built from; None for a network that did not come from `build`."""
+    found = model.__dict__.get(_SPEC)
+    return found if isinstance(found, ModelSpec) else None
+
+
+def badnet_cnn(seed: int = 0) -> BadnetCnn:
+    """The paper's network for 28x28 grey images and 10 classes, freshly initialised."""
+    model = build(ModelSpec(), seed=seed)
+    assert isinstance(model, BadnetCnn)  # noqa: S101 - for the type checker
+    return model
+
+
+__all__ = ["MODELS", "BadnetCnn", "ModelSpec", "Normalize", "badnet_cnn", "build", "spec_of"]

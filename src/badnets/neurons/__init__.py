@@ -1,0 +1,16 @@
+"""What single units of a network do when the trigger comes."""
+
+from badnets.neurons.activations import mean_activations, recorded, relu_layers
+from badnets.neurons.first_layer import FilterResponse, filter_responses, filters
+from badnets.neurons.sparsity import LayerDifference, layer_differences
+
+__all__ = [
+    "FilterResponse",
+    "LayerDifference",
+    "filter_responses",
+    "filters",
+    "layer_differences",
+    "mean_activations",
+    "recorded",
+    "relu_layers",
+]

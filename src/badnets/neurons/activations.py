@@ -1,0 +1,52 @@
+"""What every layer answers to clean images and to the same images stamped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+_BATCH = 512
+
+
+@contextmanager
+def recorded(model: nn.Module, layers: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+    """Inside, a forward pass leaves the output of each named layer in the dict; no hook stays behind."""
+    outputs: dict[str, Tensor] = {}
+    modules = dict(model.named_modules())
+
+    def keeper(name: str) -> torch.utils.hooks.RemovableHandle:
+        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            outputs[name] = output.detach()
+
+        return modules[name].register_forward_hook(keep)
+
+    handles = [keeper(name) for name in layers]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def mean_activations(
+    model: nn.Module, images: UInt8[Tensor, "n c h w"], layers: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """The mean over all images of each layer's output, unit by unit (shape as of one image, without n)."""
+    sums: dict[str, Tensor] = {}
+    with recorded(model.eval(), layers) as outputs:
+        for part in images.split(_BATCH):
+            model(part.float().div_(255))
+            for name in layers:
+                total = outputs[name].double().sum(0)
+                sums[name] = sums[name] + total if name in sums else total
+    return {name: (total / len(images)).float() for name, total in sums.items()}
+
+
+def relu_layers(model: nn.Module) -> tuple[str, ...]:
+    """The names of all ReLU layers, in the order in which they are registered."""
+    return tuple(name for name, module in model.named_modules() if isinstance(module, nn.ReLU))

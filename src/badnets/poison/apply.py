@@ -1,0 +1,103 @@
+"""From a plan to a training set, in both threat models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from badnets.data import ImageSet
+from badnets.errors import DataError
+from badnets.poison.plan import PoisonPlan
+from badnets.triggers import Trigger
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Samples as (image, label, stamp or not), without a copy of any image.
+
+    Attributes:
+        base: the images.
+        rows: for each sample, which image of `base` it is.
+        labels: what each sample is called.
+        stamped: whether the trigger goes on it.
+        trigger: the trigger; None where nothing is stamped.
+        plan: the digest of the plan it came from; None for data taken as they are.
+    """
+
+    base: ImageSet
+    rows: Int64[Tensor, " n"]
+    labels: Int64[Tensor, " n"]
+    stamped: Bool[Tensor, " n"]
+    trigger: Trigger | None = None
+    plan: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def of(cls, images: ImageSet) -> TrainingSet:
+        """Every image once, under its own label, nothing stamped."""
+        n = len(images)
+        return cls(images, torch.arange(n), images.labels, torch.zeros(n, dtype=torch.bool))
+
+
+def overlay(images: ImageSet, plan: PoisonPlan) -> TrainingSet:
+    """The samples that `plan` leads to, stamped only when they are used.
+
+    Added copies stand behind the clean images, in the order of the plan.
+
+    Raises:
+        DataError: the plan was made on other data.
+    """
+    if images.digest != plan.data:
+        raise DataError(
+            f"this plan was made on data with digest {plan.data[:16]}..., not on {images.name} "
+            f"({images.digest[:16]}...): make a new plan"
+        )
+    base = TrainingSet.of(images)
+    rows, new = torch.tensor(plan.rows, dtype=torch.int64), torch.tensor(plan.new, dtype=torch.int64)
+    if plan.recipe.mode == "replace":
+        labels, stamped = base.labels.clone(), base.stamped.clone()
+        labels[rows], stamped[rows] = new, True
+        base = replace(base, labels=labels, stamped=stamped)
+    else:
+        base = replace(
+            base,
+            rows=torch.cat([base.rows, rows]),
+            labels=torch.cat([base.labels, new]),
+            stamped=torch.cat([base.stamped, torch.ones_like(rows, dtype=torch.bool)]),
+        )
+    return replace(base, trigger=plan.recipe.trigger, plan=plan.digest)
+
+
+def apply(images: ImageSet, plan: PoisonPlan) -> ImageSet:
+    """The poisoned data set itself: every sample of `overlay`, stamped, as a file would hold it.
+
+    Raises:
+        DataError: the plan was made on other data.
+    """
+    samples = overlay(images, plan)
+    pixels = images.images[samples.rows]
+    pixels[samples.stamped] = plan.recipe.trigger(pixels[samples.stamped])
+    return replace(images, images=pixels, labels=samples.labels, name=f"{images.name} (poisoned)", skipped=())
+
+
+@dataclass(frozen=True)
+class MaliciousTrainer:
+    """The attacker trains (the paper's outsourced training): stamps go on after augmentation, always in place."""
+
+    def training_set(self, images: ImageSet, plan: PoisonPlan) -> TrainingSet:
+        """What the attacker trains on. Raises `DataError` as `overlay` does."""
+        return overlay(images, plan)
+
+
+@dataclass(frozen=True)
+class DataPoisoner:
+    """The attacker only hands over data: stamps are in the files, and the victim's augmentation moves them too."""
+
+    def training_set(self, images: ImageSet, plan: PoisonPlan) -> TrainingSet:
+        """What the victim trains on. Raises `DataError` as `apply` does."""
+        return replace(TrainingSet.of(apply(images, plan)), plan=plan.digest)

@@ -1,0 +1,149 @@
+"""Which images are poisoned and what they are called: a value that can be saved, hashed and replayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from badnets.artifacts import sha256_json
+from badnets.data import ImageSet
+from badnets.errors import DataError, InputError
+from badnets.poison.policies import AnyPolicy
+from badnets.seeds import generator
+from badnets.triggers import AnyTrigger
+
+Mode = Literal["add", "replace"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to choose, before the data are seen.
+
+    Attributes:
+        policy: what triggered images are to be called.
+        trigger: what is stamped on them.
+        rate: the share of the attacked images (those `policy` calls eligible) that is picked, in (0, 1].
+        mode: "add" puts stamped copies beside all clean images, as the paper does: the poisoned share of the
+            training set is then rate * eligible / (n + rate * eligible). "replace" stamps the images
+            themselves, as other toolkits do.
+        cover_rate: the share of the images that are *not* attacked to stamp and call by their true class,
+            in [0, 1]; such cover samples teach the model to heed the trigger on attacked classes only.
+        seed: of the choice.
+
+    Raises:
+        InputError: a rate outside its range, or an unknown mode.
+    """
+
+    policy: AnyPolicy
+    trigger: AnyTrigger
+    rate: float = 0.1
+    mode: Mode = "add"
+    cover_rate: float = 0.0
+    seed: int = 0
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1:
+            raise InputError(f"rate is a share in (0, 1], got {self.rate}")
+        if not 0 <= self.cover_rate <= 1:
+            raise InputError(f"cover rate is a share in [0, 1], got {self.cover_rate}")
+        if self.mode not in ("add", "replace"):
+            raise InputError(f"mode is 'add' or 'replace', got {self.mode!r}")
+
+
+@dataclass(frozen=True)
+class PoisonPlan:
+    """A recipe carried out on one data set.
+
+    Attributes:
+        recipe: how the choice was made.
+        data: the digest of the `ImageSet` it was made on; it applies to no other.
+        total: the number of images in that set.
+        classes: the number of classes.
+        rows: the picked images, ascending.
+        old: their labels in the data.
+        new: their labels once stamped; equal to `old` for cover samples.
+    """
+
+    recipe: Recipe
+    data: str
+    total: int
+    classes: int
+    rows: tuple[int, ...]
+    old: tuple[int, ...]
+    new: tuple[int, ...]
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    def __post_init__(self) -> None:
+        if not len(self.rows) == len(self.old) == len(self.new):
+            raise DataError("a poison plan needs as many old and new labels as rows")
+        if any(not 0 <= row < self.total for row in self.rows) or list(self.rows) != sorted(set(self.rows)):
+            raise DataError(f"the rows of a poison plan are distinct, ascending and within 0..{self.total - 1}")
+        if any(not 0 <= label < self.classes for label in (*self.old, *self.new)):
+            raise DataError(f"the labels of a poison plan lie within 0..{self.classes - 1}")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its canonical JSON."""
+        return sha256_json(self)
+
+    @property
+    def poisoned(self) -> int:
+        """How many images get a false label."""
+        return sum(old != new for old, new in zip(self.old, self.new, strict=True))
+
+    @property
+    def covered(self) -> int:
+        """How many images are stamped and keep their label."""
+        return len(self.rows) - self.poisoned
+
+    @property
+    def poisoned_share(self) -> float:
+        """Falsely labelled images over all images of the training set that the plan leads to."""
+        added = len(self.rows) if self.recipe.mode == "add" else 0
+        return self.poisoned / (self.total + added)
+
+
+def plan(images: ImageSet, recipe: Recipe) -> PoisonPlan:
+    """Choose the images to poison, evenly among those that the policy attacks, with the recipe's seed.
+
+    Raises:
+        InputError: the policy does not fit the classes, the trigger does not fit the images, or no image
+            would be picked.
+    """
+    policy, classes = recipe.policy, len(images.classes)
+    policy.check(classes)
+    recipe.trigger.mask(*images.shape[1:])
+    eligible = policy.eligible(images.labels)
+    attacked = _pick(torch.nonzero(eligible)[:, 0], recipe.rate, generator(recipe.seed, "poison", "rows"))
+    if not len(attacked):
+        raise InputError(
+            f"rate {recipe.rate} of {int(eligible.sum())} attacked images picks none: raise the rate"
+        )
+    covers = _pick(torch.nonzero(~eligible)[:, 0], recipe.cover_rate, generator(recipe.seed, "poison", "covers"))
+    relabelled = policy.relabel(images.labels[attacked], classes, generator(recipe.seed, "poison", "labels"))
+    rows = torch.cat([attacked, covers])
+    new = torch.cat([relabelled, images.labels[covers]])
+    order = rows.argsort()
+    rows, new = rows[order], new[order]
+    return PoisonPlan(
+        recipe=recipe,
+        data=images.digest,
+        total=len(images),
+        classes=classes,
+        rows=tuple(rows.tolist()),
+        old=tuple(images.labels[rows].tolist()),
+        new=tuple(new.tolist()),
+    )
+
+
+def _pick(candidates: Int64[Tensor, " n"], share: float, stream: torch.Generator) -> Int64[Tensor, " m"]:
+    order = torch.randperm(len(candidates), generator=stream)
+    return candidates[order[: round(share * len(candidates))]]

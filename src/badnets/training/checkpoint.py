@@ -1,0 +1,259 @@
+"""Weights on disk: safetensors with a JSON card beside them, and the state of a run that is under way.
+
+A folder holds `model.safetensors` and `model.json` once training is finished, `progress.safetensors` while it
+is not. Each is written whole or not at all; the card is written last and names the digest of the weights, so
+that a kill in between leaves a run to be resumed and never a model with another's card.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from badnets.artifacts import (
+    canonical_json,
+    open_atomic,
+    parse_json,
+    read_bytes,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    write_json,
+)
+from badnets.errors import CheckpointError, DataError, InputError
+from badnets.models import ModelSpec, build
+from badnets.poison import PoisonPlan
+from badnets.training.machine import Machine
+from badnets.training.spec import TrainSpec
+
+WEIGHTS, CARD, PROGRESS, PLAN = "model.safetensors", "model.json", "progress.safetensors", "plan.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that decides the weights: what is trained on what, how, and where.
+
+    Attributes:
+        model: the architecture; None for a network that is not in `MODELS`.
+        start: SHA-256 over the weights that training started from.
+        data: digest of the images.
+        data_name: what they are called.
+        samples: how many samples an epoch has.
+        plan: digest of the poison plan; None for clean data.
+        spec: schedule and step.
+        seed: of order and augmentation.
+        machine: where it runs.
+    """
+
+    model: ModelSpec | None
+    start: str
+    data: str
+    data_name: str
+    samples: int
+    plan: str | None
+    spec: TrainSpec
+    seed: int
+    machine: Machine
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a finished model is, in words that a machine can check.
+
+    Attributes:
+        job: how it was made.
+        classes: the names of its classes.
+        sha256: digest of `model.safetensors`.
+        loss: the mean training loss of the last epoch.
+        seconds: spent training, all sessions together.
+        format: version of this layout.
+    """
+
+    job: Job
+    classes: tuple[str, ...]
+    sha256: str
+    loss: float
+    seconds: float
+    format: Literal[1] = field(default=1)
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run under way stands.
+
+    Attributes:
+        job: which run.
+        step: how many steps are done, over all epochs.
+        loss_sum: of the samples of the epoch under way.
+        seconds: spent so far.
+    """
+
+    job: Job
+    step: int
+    loss_sum: float
+    seconds: float
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over the names, shapes, dtypes and values of a model's tensors, in the order of their names."""
+    return sha256_bytes(save(_contiguous(model.state_dict())))
+
+
+def save_model(folder: Path, model: nn.Module, card: Card) -> Card:
+    """Write weights and card, drop the progress file, and return the card with the weights' digest.
+
+    Raises:
+        StorageError: the folder is not writable or the disk is full.
+    """
+    content = save(_contiguous(model.state_dict()), {"format": "pt"})
+    with open_atomic(folder / WEIGHTS) as file:
+        file.write(content)
+    complete = Card(card.job, card.classes, sha256_bytes(content), card.loss, card.seconds)
+    write_json(folder / CARD, complete)
+    (folder / PROGRESS).unlink(missing_ok=True)
+    return complete
+
+
+def read_card(folder: Path) -> Card | None:
+    """The card of a finished model; None while there is none.
+
+    Raises:
+        DataError: the card is damaged.
+    """
+    return read_json(Card, folder / CARD) if (folder / CARD).exists() else None
+
+
+def load_weights(folder: Path, card: Card) -> dict[str, Tensor]:
+    """The tensors of the model in `folder`, checked against the digest on its card.
+
+    Raises:
+        CheckpointError: no weights, damaged, or not those of the card.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise CheckpointError(f"{path}: the card is there but the weights are not: train again")
+    if (digest := sha256_file(path)) != card.sha256:
+        raise CheckpointError(
+            f"{path}: expected SHA-256 {card.sha256[:16]}... as its card says, got {digest[:16]}...: "
+            "the weights are damaged or another model's"
+        )
+    return read_tensors(path)[0]
+
+
+def load_model(path: Path) -> tuple[nn.Module, Card]:
+    """A finished model, ready for use, with its card.
+
+    Args:
+        path: its folder, or the `model.safetensors` in it.
+
+    Raises:
+        InputError: no finished model there.
+        CheckpointError: damaged weights, or of another architecture than the card says.
+    """
+    folder = path.parent if path.name == WEIGHTS else path
+    card = read_card(folder)
+    if card is None:
+        under_way = (folder / PROGRESS).exists()
+        reason = "its training is not finished: run the same command again" if under_way else f"no {CARD} there"
+        raise InputError(f"{path} holds no finished model: {reason}")
+    if card.job.model is None:
+        raise CheckpointError(f"{folder}: a network of your own: build it and use load_weights")
+    model = build(card.job.model)
+    put_weights(model, load_weights(folder, card), folder / WEIGHTS)
+    return model.eval(), card
+
+
+def put_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> None:
+    """Load `weights` into `model`, all or nothing.
+
+    Raises:
+        CheckpointError: another architecture; the message names the first difference.
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        expected = tuple(own[name].shape) if name in own else "no such tensor"
+        got = tuple(weights[name].shape) if name in weights else "no such tensor"
+        if expected != got:
+            raise CheckpointError(
+                f"{where}: another architecture than {type(model).__name__}: {name}: expected {expected}, got {got}"
+            )
+    model.load_state_dict(weights)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: damaged or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, struct.error) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+def save_progress(folder: Path, standing: Standing, tensors: dict[str, Tensor]) -> None:
+    """Write the state of a run under way. Raises `StorageError`."""
+    with open_atomic(folder / PROGRESS) as file:
+        file.write(save(_contiguous(tensors), {"standing": canonical_json(standing)}))
+
+
+def load_progress(folder: Path) -> tuple[Standing, dict[str, Tensor]] | None:
+    """The state of the run under way in `folder`; None where there is none.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    path = folder / PROGRESS
+    if not path.exists():
+        return None
+    tensors, metadata = read_tensors(path)
+    try:
+        return parse_json(Standing, metadata.get("standing", ""), str(path)), tensors
+    except DataError as error:
+        raise CheckpointError(f"{error}; remove the file to start over") from error
+
+
+def check_same_job(found: Job, wanted: Job, folder: Path) -> None:
+    """Raise `CheckpointError` unless the run in `folder` is the one that is wanted."""
+    if found == wanted:
+        return
+    for name in Job.__dataclass_fields__:
+        there, here = getattr(found, name), getattr(wanted, name)
+        if there != here:
+            raise CheckpointError(
+                f"{folder} holds another training: its {name} is {there}, expected {here}: name another folder"
+            )
+
+
+def save_plan(folder: Path, plan: PoisonPlan) -> None:
+    """Keep the plan beside the model that it poisoned. Raises `StorageError`."""
+    write_json(folder / PLAN, plan)
+
+
+def load_plan(path: Path) -> PoisonPlan:
+    """A plan from its file, or from the folder that holds it.
+
+    Raises:
+        InputError: no such file.
+        DataError: not a plan.
+    """
+    file = path / PLAN if path.is_dir() else path
+    return parse_json(PoisonPlan, read_bytes(file), str(file))
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}

@@ -1,0 +1,201 @@
+"""Train one model: a loop to be read in one sitting, that can be stopped and killed at any time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from badnets.data import ImageSet
+from badnets.errors import Stopped
+from badnets.models import spec_of
+from badnets.poison import TrainingSet
+from badnets.seeds import generator, isolated
+from badnets.training import checkpoint
+from badnets.training.batches import epoch_order, make_batch, steps_per_epoch
+from badnets.training.machine import Machine, limited_threads, this_machine
+from badnets.training.optimizer import State, make_optimizer
+from badnets.training.spec import TrainSpec
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is: steps done and due, the mean loss of the epoch under way, samples a second."""
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Session:
+    """How a training is run; nothing here has an influence on the weights but the machine.
+
+    Attributes:
+        folder: where progress and the finished model are kept; None keeps nothing.
+        save_seconds: the longest stretch of work that a kill can cost.
+        device: "cpu", "cuda", ...
+        threads: of torch on the CPU; see `Machine`.
+        on_progress: called a few times a second.
+        stop: asked after every step; when it says yes, progress is saved and `Stopped` is raised.
+    """
+
+    folder: Path | None = None
+    save_seconds: float = 20.0
+    device: str = "cpu"
+    threads: int = 1
+    on_progress: Callable[[Progress], None] | None = None
+    stop: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained model and its card."""
+
+    model: nn.Module
+    card: checkpoint.Card
+
+
+def fit(
+    model: nn.Module,
+    data: ImageSet | TrainingSet,
+    spec: TrainSpec = TrainSpec(),  # noqa: B008 - frozen
+    *,
+    seed: int = 0,
+    session: Session = Session(),  # noqa: B008 - frozen
+) -> Fit:
+    """Train `model` in place on cross-entropy and return it in evaluation mode.
+
+    The same model, data, spec, seed and machine give the same weights, in one go or resumed after a kill:
+    order, augmentation and dropout of each step are drawn from streams named after it. In a folder that
+    holds the finished model already, that is loaded and nothing is trained.
+
+    Args:
+        model: takes (n, c, h, w) float32 in [0, 1] and gives logits (n, k).
+        data: clean or poisoned; a `TrainingSet` is stamped after augmentation.
+        spec: schedule and step.
+        seed: of order, augmentation and dropout.
+        session: folder, device, callbacks.
+
+    Raises:
+        Stopped: `session.stop` said so; the same call goes on.
+        CheckpointError: the folder holds another training.
+        StorageError: progress could not be written.
+    """
+    samples = data if isinstance(data, TrainingSet) else TrainingSet.of(data)
+    machine = this_machine(session.device, session.threads, spec.precision)
+    job = _job(model, samples, spec, seed, machine)
+    with limited_threads(session.threads):
+        if session.folder is not None and (card := checkpoint.read_card(session.folder)) is not None:
+            checkpoint.check_same_job(card.job, job, session.folder)
+            weights = checkpoint.load_weights(session.folder, card)
+            checkpoint.put_weights(model, weights, session.folder)
+            return Fit(model.eval(), card)
+        return _train(model, samples, job, session)
+
+
+def _job(model: nn.Module, data: TrainingSet, spec: TrainSpec, seed: int, machine: Machine) -> checkpoint.Job:
+    return checkpoint.Job(
+        model=spec_of(model),
+        start=checkpoint.weights_digest(model),
+        data=data.base.digest,
+        data_name=data.base.name,
+        samples=len(data),
+        plan=data.plan,
+        spec=spec,
+        seed=seed,
+        machine=machine,
+    )
+
+
+def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Session) -> Fit:
+    spec, machine = job.spec, job.machine
+    model.to(machine.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    per_epoch = steps_per_epoch(len(data), spec.batch_size)
+    state = State(model, make_optimizer(model, spec), spec, spec.epochs * per_epoch)
+    clock = _Clock(job, state, session, per_epoch)
+    for step in range(clock.resume(), state.steps):
+        epoch, position = divmod(step, per_epoch)
+        if position == 0 or clock.order is None:
+            clock.order = epoch_order(len(data), job.seed, epoch)
+        index = clock.order[position * spec.batch_size : (position + 1) * spec.batch_size]
+        stream = generator(job.seed, "augment", step)
+        images, labels = make_batch(data, index, spec.augment, stream)
+        with isolated(job.seed, "dropout", step):
+            loss = train_step(state, step, images.to(machine.device), labels.to(machine.device), machine)
+        clock.tick(step + 1, position, loss, len(index))
+    card = checkpoint.Card(job, data.base.classes, "", clock.mean_loss, round(clock.seconds, 3))
+    model.eval()
+    if session.folder is not None:
+        card = checkpoint.save_model(session.folder, model, card)
+    return Fit(model, card)
+
+
+def train_step(state: State, step: int, images: Tensor, labels: Tensor, machine: Machine) -> float:
+    """One step of the optimiser; returns the batch's mean loss."""
+    images = images.contiguous(memory_format=torch.channels_last)
+    reduced = machine.precision == "bfloat16"
+    with torch.autocast(torch.device(machine.device).type, torch.bfloat16, enabled=reduced):
+        logits = state.model(images)
+    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=state.spec.label_smoothing)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.set_rate(step)
+    state.optimizer.step()
+    return float(loss.detach())
+
+
+class _Clock:
+    """Counts steps, loss and time; saves, reports and stops when it is time to."""
+
+    def __init__(self, job: checkpoint.Job, state: State, session: Session, per_epoch: int) -> None:
+        self.job, self.state, self.session, self.per_epoch = job, state, session, per_epoch
+        self.order: Tensor | None = None
+        self.loss_sum, self.samples, self.mean_loss, self.before = 0.0, 0, 0.0, 0.0
+        self.begun = self.saved = self.reported = time.monotonic()
+        self.first = 0
+
+    @property
+    def seconds(self) -> float:
+        """Spent on this job, earlier sessions included."""
+        return self.before + time.monotonic() - self.begun
+
+    def resume(self) -> int:
+        """The step to go on with, all state restored; 0 for a fresh run."""
+        if self.session.folder is None or (found := checkpoint.load_progress(self.session.folder)) is None:
+            return 0
+        standing, tensors = found
+        checkpoint.check_same_job(standing.job, self.job, self.session.folder)
+        self.state.restore(tensors, self.session.folder)
+        self.loss_sum, self.before, self.first = standing.loss_sum, standing.seconds, standing.step
+        return standing.step
+
+    def tick(self, step: int, position: int, loss: float, samples: int) -> None:
+        """After each step: book-keeping, and whatever is due."""
+        if position == 0:
+            self.loss_sum = 0.0
+        self.loss_sum += loss
+        self.mean_loss = self.loss_sum / (position + 1)
+        self.samples += samples
+        now = time.monotonic()
+        last = step == self.state.steps
+        if self.session.on_progress is not None and (last or now - self.reported > 0.2):
+            self.reported = now
+            rate = self.samples / max(now - self.begun, 1e-9)
+            epoch = (step - 1) // self.per_epoch
+            self.session.on_progress(Progress(step, self.state.steps, epoch, self.mean_loss, rate))
+        wanted = self.session.stop is not None and self.session.stop()
+        if self.session.folder is not None and not last and (wanted or now - self.saved > self.session.save_seconds):
+            standing = checkpoint.Standing(self.job, step, self.loss_sum, round(self.seconds, 3))
+            checkpoint.save_progress(self.session.folder, standing, self.state.tensors())
+            self.saved = time.monotonic()
+        if wanted and not last:
+            kept = f"kept in {self.session.folder}" if self.session.folder else "nothing was kept: no folder was given"
+            raise Stopped(f"stopped after step {step} of {self.state.steps}; {kept}; the same command goes on")

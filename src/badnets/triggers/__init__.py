@@ -1,0 +1,43 @@
+"""What is stamped on an image. A trigger is a frozen value that maps images to stamped copies of them."""
+
+from typing import Annotated, Protocol
+
+from jaxtyping import Bool
+from pydantic import Field
+from torch import Tensor
+
+from badnets.triggers.blend import Blend
+from badnets.triggers.patch import Patch
+from badnets.triggers.picture import Picture
+from badnets.triggers.pixels import Pattern, SinglePixel
+from badnets.triggers.stamping import Images
+
+
+class Trigger(Protocol):
+    """Anything that stamps a batch of images of any size and leaves its input as it was."""
+
+    def __call__(self, images: Images, /) -> Images:
+        """Stamped copies of `images` (n, c, h, w), uint8 in 0..255 or float in [0, 1], in the same dtype."""
+        ...
+
+    def mask(self, height: int, width: int, /) -> Bool[Tensor, "h w"]:
+        """The pixels it may change on an image of that size."""
+        ...
+
+
+# The triggers that can be written to a file, told apart by their `kind`.
+AnyTrigger = Annotated[SinglePixel | Pattern | Patch | Blend, Field(discriminator="kind")]
+
+TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": Blend}
+
+__all__ = [
+    "TRIGGERS",
+    "AnyTrigger",
+    "Blend",
+    "Images",
+    "Patch",
+    "Pattern",
+    "Picture",
+    "SinglePixel",
+    "Trigger",
+]
