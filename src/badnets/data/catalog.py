@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from badnets.data import cifar10, digits, folder, gtsrb, mnist
+from badnets.data import cifar10, digits, gtsrb, mnist
+from badnets.data import folder as pictures
 from badnets.data.imageset import Split
 from badnets.data.sources import ENVIRONMENT, Source, cache_folder, fetch, find, search_folders, verified
 from badnets.errors import DataError, InputError
@@ -82,14 +83,14 @@ def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | Non
         DataError: its files are missing, damaged, or have another digest than the pinned one.
     """
     if name.startswith("folder:"):
-        return folder.read(Path(name.removeprefix("folder:")), size)
+        return pictures.read(Path(name.removeprefix("folder:")), size)
     if name not in DATASETS:
         if "/" in name or Path(name).is_dir():
-            return folder.read(Path(name), size)
+            return pictures.read(Path(name), size)
         raise InputError(_unknown(name))
     if size is not None:
         raise InputError(f"{name} has its own image size; a size is only for folders of pictures")
-    folders = search_folders(name, data_dir) if DATASETS[name].layouts[0].sources or DATASETS[name].layouts[0].tree else []
+    folders = search_folders(name, data_dir)
     for layout in DATASETS[name].layouts:
         files = locate(layout, folders)
         if files is not None:
@@ -103,6 +104,12 @@ def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | Non
     )
 
 
+def at_hand(name: str, data_dir: Path | None = None) -> bool:
+    """Whether all files of a data set lie somewhere; their digests are only checked by `load`."""
+    folders = search_folders(name, data_dir)
+    return any(locate(layout, folders) is not None for layout in DATASETS[name].layouts)
+
+
 def locate(layout: Layout, folders: list[Path]) -> dict[str, Path] | None:
     """Where the files of `layout` lie, by name; None when one of them is nowhere."""
     if layout.tree is not None:
@@ -113,7 +120,7 @@ def locate(layout: Layout, folders: list[Path]) -> dict[str, Path] | None:
     return found if len(found) == len(files) else None
 
 
-def get(name: str, *, folder_: Path | None = None, progress: bool = False) -> list[Path]:
+def get(name: str, *, folder: Path | None = None, progress: bool = False) -> list[Path]:
     """Download the files of a data set that are not at hand yet; return where they lie.
 
     Raises:
@@ -122,7 +129,7 @@ def get(name: str, *, folder_: Path | None = None, progress: bool = False) -> li
     """
     if name not in DATASETS:
         raise InputError(_unknown(name))
-    at_hand = search_folders(name, folder_)
+    at_hand = search_folders(name, folder)
     layouts = DATASETS[name].layouts
     for layout in layouts:
         files = locate(layout, at_hand)
@@ -134,7 +141,7 @@ def get(name: str, *, folder_: Path | None = None, progress: bool = False) -> li
             f"{name} has no public download with a pinned digest; bring it (torchvision.datasets.GTSRB "
             "downloads it) and name its folder with --data-dir"
         )
-    return [fetch(source, name, folder_, progress=progress) for source in public.sources]
+    return [fetch(source, name, folder, progress=progress) for source in public.sources]
 
 
 def _unknown(name: str) -> str:

@@ -7,6 +7,7 @@ import lzma
 import pickle
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -121,17 +122,14 @@ def read_jpegs(path: Path) -> Split:
     return Split(*halves)
 
 
-def _members(path: Path, mode: str) -> list[tuple[str, bytes]]:
+def _members(path: Path, mode: Literal["r:gz", "r:xz"]) -> list[tuple[str, bytes]]:
     """Name and content of every plain file in the archive, sorted by name; nothing is unpacked to disk."""
-    found = []
     try:
-        with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-            for member in archive:
-                if member.isfile():
-                    found.append((member.name, archive.extractfile(member).read()))
+        with tarfile.open(path, mode) as archive:
+            files = ((member.name, archive.extractfile(member)) for member in archive)
+            return sorted((name, file.read()) for name, file in files if file is not None)
     except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
         raise DataError(f"{path}: not a whole archive ({error}); get it again") from error
-    return sorted(found)
 
 
 def _set(parts: list[tuple[np.ndarray, list[int]]], name: str) -> ImageSet:

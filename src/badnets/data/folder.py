@@ -13,9 +13,7 @@ from badnets.data.pictures import Mode, read_pictures
 from badnets.errors import DataError
 from badnets.seeds import generator
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _TEST_NAMES = ("test", "validation", "valid", "val")
 _TEST_SHARE = 0.2
 _PROBED = 64
@@ -97,6 +95,8 @@ def _divide(whole: ImageSet) -> Split:
     halves = [torch.cat(rows).sort().values for rows in (train, test)]
     if not len(halves[1]):
         raise DataError(f"{whole.name}: too few pictures ({len(whole)}) to keep some apart for testing")
-    first, second = (whole.select(rows, f"{whole.name}/{half}") for rows, half in zip(halves, ("train", "test"), strict=True))
+    first, second = (
+        whole.select(rows, f"{whole.name}/{half}") for rows, half in zip(halves, ("train", "test"), strict=True)
+    )
     # The shuffle is over readable pictures, so what was left out belongs to neither half: say it with the first.
     return Split(ImageSet(first.images, first.labels, first.classes, first.name, whole.skipped), second)

@@ -58,13 +58,16 @@ def read_npz(path: Path) -> Split:
 
 
 def read_tree(root: Path) -> Split:
-    """torchvision's layout under `root/GTSRB`, every crop scaled to 32x32.
+    """Torchvision's layout under `root/GTSRB`, every crop scaled to 32x32.
 
     Raises:
         DataError: a part of the tree is missing.
     """
     training, testing = root / TREE / "Training", root / TREE / "Final_Test" / "Images"
-    table = next((path for path in (root / "GT-final_test.csv", root / TREE / "GT-final_test.csv") if path.is_file()), None)
+    table = next(
+        (path for path in (root / "GT-final_test.csv", root / TREE / "GT-final_test.csv") if path.is_file()),
+        None,
+    )
     if not training.is_dir() or not testing.is_dir() or table is None:
         raise DataError(f"{root}: expected GTSRB/Training, GTSRB/Final_Test/Images and GT-final_test.csv")
     train = [(path, int(path.parent.name)) for path in sorted(training.glob("[0-9]*/*.ppm"))]

@@ -61,9 +61,7 @@ class ImageSet:
 
     def select(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"], name: str | None = None) -> ImageSet:
         """The images that `index` picks, in its order."""
-        return replace(
-            self, images=self.images[index], labels=self.labels[index], name=name or self.name, skipped=()
-        )
+        return replace(self, images=self.images[index], labels=self.labels[index], name=name or self.name, skipped=())
 
     @cached_property
     def digest(self) -> str:

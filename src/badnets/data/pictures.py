@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from badnets.data.imageset import ImageSet
 from badnets.errors import DataError
 
-Mode = Literal["L", "RGB"]
+Mode = Literal["L", "RGB", "RGBA"]
 
 
 def read_picture(path: Path, size: tuple[int, int] | None, mode: Mode) -> np.ndarray:
@@ -22,7 +22,7 @@ def read_picture(path: Path, size: tuple[int, int] | None, mode: Mode) -> np.nda
     Args:
         path: any format that Pillow reads.
         size: (height, width) to scale to with antialiasing, or None to keep its own.
-        mode: "L" for grey, "RGB" for colour.
+        mode: "L" for grey, "RGB" for colour, "RGBA" with opacity.
 
     Raises:
         DataError: not a picture, cut short, or a decompression bomb.

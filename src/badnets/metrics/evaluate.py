@@ -28,9 +28,9 @@ class Result:
             their class.
         backdoor_by_class: attacked stamped images that are *not* predicted as the attacker wants, by true
             class; total 0 for classes that are not attacked.
-        spill: stamped images of the other classes (not attacked, target class left out) that are predicted
-            as the target of a single-target attack, of all such; None where every class is attacked.
-        spill_error: the same images, predicted as anything but their class; None likewise.
+        spill: stamped images of the classes that are neither attacked nor the target, predicted as anything but
+            their class, of all such; None where there are none.
+        spill_to_target: the same images, predicted as the target; None likewise.
     """
 
     clean_error: Rate
@@ -38,7 +38,7 @@ class Result:
     attack_success: Rate | None = None
     backdoor_by_class: tuple[Rate, ...] = ()
     spill: Rate | None = None
-    spill_error: Rate | None = None
+    spill_to_target: Rate | None = None
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -67,14 +67,14 @@ def evaluate(
     stamped = predict(model, trigger(test.images))
     attacked = policy.eligible(test.labels)
     hit = policy.success(stamped.classes, test.labels, classes)
-    spill, spill_error = _spill(stamped, test, policy, attacked)
+    spill, to_target = _spill(stamped, test, policy, attacked)
     return Result(
         clean_error=clean_error,
         clean_by_class=clean_by_class,
         attack_success=_rate(hit[attacked]),
         backdoor_by_class=_by_class(~hit, test, attacked),
         spill=spill,
-        spill_error=spill_error,
+        spill_to_target=to_target,
     )
 
 
@@ -96,4 +96,4 @@ def _spill(
     others = ~attacked & ~own
     if not bool(others.any()):
         return None, None
-    return _rate(as_target[others]), _rate((stamped.classes != test.labels)[others])
+    return _rate((stamped.classes != test.labels)[others]), _rate(as_target[others])

@@ -40,7 +40,7 @@ class Rate:
 
     @property
     def value(self) -> float:
-        """count / total; NaN when total is 0."""
+        """Count / total; NaN when total is 0."""
         return self.count / self.total if self.total else float("nan")
 
     def complement(self) -> Rate:

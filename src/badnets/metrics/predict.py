@@ -29,7 +29,9 @@ def predict(model: nn.Module, images: UInt8[Tensor, "n c h w"]) -> Predictions:
     was_training = model.training
     model.eval()
     try:
-        shares = [torch.softmax(model(part.to(device).float().div_(255)).float(), 1).cpu() for part in images.split(_BATCH)]
+        shares = [
+            torch.softmax(model(part.to(device).float().div_(255)).float(), 1).cpu() for part in images.split(_BATCH)
+        ]
     finally:
         model.train(was_training)
     confidence, classes = torch.cat(shares).max(1)

@@ -44,7 +44,7 @@ class ModelSpec:
         return cls(name, channels, height, width, len(images.classes))
 
 
-def build(spec: ModelSpec = ModelSpec(), *, seed: int = 0) -> nn.Module:  # noqa: B008 - frozen
+def build(spec: ModelSpec = ModelSpec(), *, seed: int = 0) -> nn.Module:
     """A freshly initialised network: the same seed gives the same weights.
 
     Raises:

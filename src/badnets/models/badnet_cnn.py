@@ -31,7 +31,9 @@ class BadnetCnn(nn.Module):
         rows, columns = (((size - 4) // 2 - 4) // 2 for size in (height, width))
         if min(rows, columns) < 1:
             raise InputError(f"badnet_cnn needs images of at least 16x16, got {height}x{width}")
-        self.normalize = Normalize((0.1307,), (0.3081,)) if channels == 1 else Normalize((0.5,) * channels, (0.25,) * channels)
+        self.normalize = (
+            Normalize((0.1307,), (0.3081,)) if channels == 1 else Normalize((0.5,) * channels, (0.25,) * channels)
+        )
         self.conv1 = nn.Conv2d(channels, 16, 5)
         self.relu1 = nn.ReLU()
         self.pool1 = nn.AvgPool2d(2)

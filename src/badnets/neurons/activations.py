@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 _BATCH = 512
 
@@ -18,11 +19,12 @@ def recorded(model: nn.Module, layers: tuple[str, ...]) -> Iterator[dict[str, Te
     outputs: dict[str, Tensor] = {}
     modules = dict(model.named_modules())
 
-    def keeper(name: str) -> torch.utils.hooks.RemovableHandle:
+    def keeper(name: str) -> RemovableHandle:
         def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
             outputs[name] = output.detach()
 
-        return modules[name].register_forward_hook(keep)
+        handle: RemovableHandle = modules[name].register_forward_hook(keep)
+        return handle
 
     handles = [keeper(name) for name in layers]
     try:
@@ -33,9 +35,7 @@ def recorded(model: nn.Module, layers: tuple[str, ...]) -> Iterator[dict[str, Te
 
 
 @torch.no_grad()
-def mean_activations(
-    model: nn.Module, images: UInt8[Tensor, "n c h w"], layers: tuple[str, ...]
-) -> dict[str, Tensor]:
+def mean_activations(model: nn.Module, images: UInt8[Tensor, "n c h w"], layers: tuple[str, ...]) -> dict[str, Tensor]:
     """The mean over all images of each layer's output, unit by unit (shape as of one image, without n)."""
     sums: dict[str, Tensor] = {}
     with recorded(model.eval(), layers) as outputs:

@@ -89,7 +89,5 @@ def _windows(convolution: nn.Conv2d, mask: Tensor) -> Tensor:
     """The outputs of `convolution` whose window covers a pixel of `mask`, as (h, w) booleans."""
     ones = torch.ones(1, 1, *convolution.kernel_size, device=mask.device)
     padding = convolution.padding if isinstance(convolution.padding, str) else list(convolution.padding)
-    count = functional.conv2d(
-        mask[None, None].float(), ones, None, convolution.stride, padding, convolution.dilation
-    )
+    count = functional.conv2d(mask[None, None].float(), ones, None, convolution.stride, padding, convolution.dilation)
     return count[0, 0] > 0

@@ -1,4 +1,4 @@
-"""How many units of each layer tell stamped from clean images: the paper's "sparsely coded" backdoor (section 4.1.3)."""
+"""How many units tell stamped from clean images: the paper's "sparsely coded" backdoor (section 4.1.3)."""
 
 from __future__ import annotations
 

@@ -124,9 +124,7 @@ def plan(images: ImageSet, recipe: Recipe) -> PoisonPlan:
     eligible = policy.eligible(images.labels)
     attacked = _pick(torch.nonzero(eligible)[:, 0], recipe.rate, generator(recipe.seed, "poison", "rows"))
     if not len(attacked):
-        raise InputError(
-            f"rate {recipe.rate} of {int(eligible.sum())} attacked images picks none: raise the rate"
-        )
+        raise InputError(f"rate {recipe.rate} of {int(eligible.sum())} attacked images picks none: raise the rate")
     covers = _pick(torch.nonzero(~eligible)[:, 0], recipe.cover_rate, generator(recipe.seed, "poison", "covers"))
     relabelled = policy.relabel(images.labels[attacked], classes, generator(recipe.seed, "poison", "labels"))
     rows = torch.cat([attacked, covers])

@@ -35,9 +35,7 @@ def augment(
     return images
 
 
-def _shift(
-    images: UInt8[Tensor, "n c h w"], reach: int, generator: torch.Generator
-) -> UInt8[Tensor, "n c h w"]:
+def _shift(images: UInt8[Tensor, "n c h w"], reach: int, generator: torch.Generator) -> UInt8[Tensor, "n c h w"]:
     n, channels, height, width = images.shape
     padded = functional.pad(images, (reach, reach, reach, reach))
     down, right = torch.randint(0, 2 * reach + 1, (2, n, 1), generator=generator).to(images.device)
@@ -48,9 +46,7 @@ def _shift(
     return padded[image, channel, rows, columns]
 
 
-def _warp(
-    images: UInt8[Tensor, "n c h w"], how: Augment, generator: torch.Generator
-) -> Float[Tensor, "n c h w"]:
+def _warp(images: UInt8[Tensor, "n c h w"], how: Augment, generator: torch.Generator) -> Float[Tensor, "n c h w"]:
     """Rotation about the centre, then scaling, then a shift, in one bilinear interpolation."""
     n, _, height, width = images.shape
     angle, scale, down, right = torch.rand(4, n, generator=generator).mul_(2).sub_(1).to(images.device)

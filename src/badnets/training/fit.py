@@ -66,10 +66,10 @@ class Fit:
 def fit(
     model: nn.Module,
     data: ImageSet | TrainingSet,
-    spec: TrainSpec = TrainSpec(),  # noqa: B008 - frozen
+    spec: TrainSpec = TrainSpec(),
     *,
     seed: int = 0,
-    session: Session = Session(),  # noqa: B008 - frozen
+    session: Session = Session(),
 ) -> Fit:
     """Train `model` in place on cross-entropy and return it in evaluation mode.
 
@@ -146,7 +146,7 @@ def train_step(state: State, step: int, images: Tensor, labels: Tensor, machine:
         logits = state.model(images)
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=state.spec.label_smoothing)
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     state.set_rate(step)
     state.optimizer.step()
     return float(loss.detach())

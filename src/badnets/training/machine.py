@@ -54,15 +54,13 @@ def this_machine(device: str = "cpu", threads: int = 1, precision: Precision = "
     processor = torch.cuda.get_device_name() if name == "cuda" else platform.machine()
     automatic: Precision = "bfloat16" if _computes_bfloat16(name) else "float32"
     chosen = automatic if precision == "auto" else precision
-    return Machine(
-        device, threads, chosen, torch.__version__, version("badnets"), platform.python_version(), processor
-    )
+    return Machine(device, threads, chosen, torch.__version__, version("badnets"), platform.python_version(), processor)
 
 
 def _computes_bfloat16(device: str) -> bool:
     """Whether the hardware multiplies in bfloat16; elsewhere it is emulated and slower than float32."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # torch 2.10 cannot tell
         return False
     abilities = torch.cpu.get_capabilities()

@@ -22,7 +22,12 @@ def make_optimizer(model: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
     if spec.optimizer == "adam":
         return torch.optim.AdamW(parameters, spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
     return torch.optim.SGD(
-        parameters, spec.learning_rate, momentum=0.9, nesterov=True, weight_decay=spec.weight_decay, fused=True
+        parameters,
+        spec.learning_rate,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=spec.weight_decay,
+        fused=True,
     )
 
 

@@ -1,5 +1,6 @@
 """What is stamped on an image. A trigger is a frozen value that maps images to stamped copies of them."""
 
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from jaxtyping import Bool
@@ -28,6 +29,16 @@ class Trigger(Protocol):
 # The triggers that can be written to a file, told apart by their `kind`.
 AnyTrigger = Annotated[SinglePixel | Pattern | Patch | Blend, Field(discriminator="kind")]
 
+
+@dataclass(frozen=True)
+class TriggerFile:
+    """A trigger as a JSON file holds it."""
+
+    trigger: AnyTrigger
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
 TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": Blend}
 
 __all__ = [
@@ -40,4 +51,5 @@ __all__ = [
     "Picture",
     "SinglePixel",
     "Trigger",
+    "TriggerFile",
 ]

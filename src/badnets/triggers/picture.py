@@ -39,7 +39,9 @@ class Picture:
     def __post_init__(self) -> None:
         size = self.height * self.width * self.channels
         if self.height < 1 or self.width < 1 or not 1 <= self.channels <= 4:
-            raise InputError(f"a picture has 1 to 4 channels and some pixels, got {self.channels}x{self.height}x{self.width}")
+            raise InputError(
+                f"a picture has 1 to 4 channels and some pixels, got {self.channels}x{self.height}x{self.width}"
+            )
         # One byte more than expected is enough to see that there are too many, however well they pack.
         try:
             count = len(zlib.decompressobj().decompress(base64.b64decode(self.pixels, validate=True), size + 1))

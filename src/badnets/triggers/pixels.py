@@ -90,9 +90,7 @@ def check_value(value: int) -> None:
         raise InputError(f"a pixel value is 0..255, got {value}")
 
 
-def stamp_pixels(
-    images: Images, pixels: tuple[tuple[int, int], ...], value: int, reference: tuple[int, int]
-) -> Images:
+def stamp_pixels(images: Images, pixels: tuple[tuple[int, int], ...], value: int, reference: tuple[int, int]) -> Images:
     """Copies of `images` with the given pixels of the reference canvas set to `value` (0..255)."""
     check_images(images)
     stamped = images.clone()
@@ -117,9 +115,7 @@ def _bounds(pixels: tuple[tuple[int, int], ...]) -> Box:
     return Box(min(rows), min(columns), max(rows) - min(rows) + 1, max(columns) - min(columns) + 1)
 
 
-def _blocks(
-    pixels: tuple[tuple[int, int], ...], reference: tuple[int, int], height: int, width: int
-) -> list[Box]:
+def _blocks(pixels: tuple[tuple[int, int], ...], reference: tuple[int, int], height: int, width: int) -> list[Box]:
     """The pixels as z x z blocks on the image; the pattern moves as a whole, by its bounding box."""
     bounds = _bounds(pixels)
     placed = place(bounds, reference, height, width)

@@ -22,7 +22,7 @@ def check_images(images: Tensor) -> None:
         )
 
 
-def as_pixels(values: UInt8[Tensor, "..."], like: Tensor) -> Tensor:
+def as_pixels(values: UInt8[Tensor, ...], like: Tensor) -> Tensor:
     """uint8 values in the dtype, the scale and on the device of `like`."""
     values = values.to(like.device)
     return values if like.dtype == torch.uint8 else values.to(like.dtype) / 255

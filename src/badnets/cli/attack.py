@@ -1,0 +1,182 @@
+"""`badnets poison`, `train` and `evaluate`: one data set, one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from badnets.cli.datasets import AsJson, DataDir, report_skipped
+from badnets.cli.output import Watcher, print_json, print_table, say, stop_on_interrupt
+from badnets.cli.parsing import POLICY_HELP, TRIGGER_HELP, parse_policy, parse_trigger
+from badnets.errors import InputError
+
+if TYPE_CHECKING:
+    from badnets.data import Split
+    from badnets.poison import PoisonPlan, TrainingSet
+
+DataName = Annotated[str, typer.Option("--data", help="A name from `badnets data list`, or folder:PATH.")]
+
+
+def poison(
+    out: Annotated[Path, typer.Option(help="Folder for the poisoned set.")],
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)],
+    trigger: Annotated[str, typer.Option(help=TRIGGER_HELP)] = "pattern",
+    data: DataName = "digits",
+    rate: Annotated[float, typer.Option(help="Share of the attacked images to poison, in (0, 1].")] = 0.1,
+    cover: Annotated[float, typer.Option(help="Share of the other images to stamp under their true label.")] = 0.0,
+    mode: Annotated[str, typer.Option(help="add copies beside the clean images, or replace them")] = "add",
+    seed: Annotated[int, typer.Option(help="Of the choice of images.")] = 0,
+    images: Annotated[bool, typer.Option("--images/--no-images", help="Also write a PNG for each image.")] = True,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Poison a training set and write it (npz, pictures, plan) without training anything."""
+    from badnets import poison as room
+    from badnets.data.export import write_npz, write_pictures
+    from badnets.training import save_plan
+
+    if mode not in ("add", "replace"):
+        raise InputError(f"mode is add or replace, got {mode!r}")
+    recipe = room.Recipe(
+        parse_policy(policy), parse_trigger(trigger), rate=rate, cover_rate=cover, seed=seed,
+        mode="add" if mode == "add" else "replace",
+    )  # fmt: skip
+    train = _load(data, data_dir).train
+    plan = room.plan(train, recipe)
+    poisoned = room.apply(train, plan)
+    write_npz(out / "poisoned.npz", poisoned)
+    if images:
+        write_pictures(out / "images", poisoned)
+    save_plan(out, plan)
+    summary = {
+        "out": out, "images": len(poisoned), "falsely_labelled": plan.poisoned, "covered": plan.covered,
+        "poisoned_share": plan.poisoned_share, "plan": plan.digest, "digest": poisoned.digest,
+    }  # fmt: skip
+    if json:
+        print_json(summary)
+        return
+    say(
+        f"{len(poisoned):,} images, {plan.poisoned:,} of them falsely labelled ({plan.poisoned_share:.2%}), "
+        f"{plan.covered:,} stamped under their true label; plan {plan.digest[:16]}..."
+    )
+    typer.echo(out)
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the model; a run that was cut off goes on there.")],
+    data: DataName = "digits",
+    plan: Annotated[
+        Path | None, typer.Option(help="A plan that `badnets poison` wrote: the model gets its backdoor.")
+    ] = None,
+    threat: Annotated[
+        str,
+        typer.Option(help="trainer: stamps go on after augmentation; data: the poisoned files are trained on"),
+    ] = "trainer",
+    start: Annotated[Path | None, typer.Option(help="Folder of a finished model to start from.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 30,
+    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Largest of the one-cycle schedule.")] = 2e-3,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    threads: Annotated[int, typer.Option(help="Of torch; one is fastest for small networks on busy cores.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Train the paper's network on clean or poisoned data; stopped or killed, the same command goes on."""
+    from badnets.models import ModelSpec, build
+    from badnets.training import Session, TrainSpec, fit, load_model, load_plan, save_plan
+
+    spec = TrainSpec(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    split = _load(data, data_dir)
+    made = load_plan(plan) if plan else None
+    samples = _samples(split, made, threat)
+    wanted = ModelSpec.fitting(split.train)
+    if start is None:
+        model = build(wanted, seed=seed)
+    else:
+        model, card = load_model(start)
+        if card.job.model != wanted:
+            raise InputError(f"{start} is a {card.job.model}, but {data} needs a {wanted}")
+    if made is not None:
+        save_plan(out, made)
+    with stop_on_interrupt() as flag, Watcher(flag) as watcher:
+        session = Session(out, device=device, threads=threads, on_progress=watcher.progress, stop=flag)
+        found = fit(model, samples, spec, seed=seed, session=session)
+    if json:
+        print_json(found.card)
+        return
+    machine = found.card.job.machine
+    say(
+        f"trained on {len(samples):,} samples in {found.card.seconds:.0f} s "
+        f"({machine.device}, {machine.threads} thread(s), {machine.precision}); loss {found.card.loss:.4f}"
+    )
+    typer.echo(out)
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a finished model.")],
+    data: DataName = "digits",
+    trigger: Annotated[str | None, typer.Option(help=TRIGGER_HELP)] = None,
+    policy: Annotated[str | None, typer.Option(help=POLICY_HELP)] = None,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Clean error and attack success on the test set, with counts and 95 % intervals.
+
+    Without --trigger and --policy, those of the plan that the model was trained with, if it lies beside it.
+    """
+    from badnets.metrics import evaluate as measure
+    from badnets.training import load_model, load_plan
+    from badnets.training.checkpoint import PLAN
+
+    network, card = load_model(model)
+    if (trigger is None) != (policy is None):
+        raise InputError("an attack is measured with both --trigger and --policy")
+    stamp, goal = (parse_trigger(trigger), parse_policy(policy)) if trigger and policy else (None, None)
+    folder = model if model.is_dir() else model.parent
+    if stamp is None and (folder / PLAN).exists():
+        recipe = load_plan(folder).recipe
+        stamp, goal = recipe.trigger, recipe.policy
+    test = _load(data, data_dir).test
+    expected = card.job.model
+    if expected is not None and (*test.shape, len(test.classes)) != (
+        expected.channels, expected.height, expected.width, expected.classes,
+    ):  # fmt: skip
+        raise InputError(f"{model} takes {expected}, but {test} does not fit")
+    result = measure(network, test, stamp, goal)
+    if json:
+        print_json({"result": result, "trigger": repr(stamp), "policy": repr(goal), "data": test.name})
+        return
+    rows = [["clean error", str(result.clean_error)]]
+    if result.attack_success is not None:
+        rows += [
+            ["attack success", str(result.attack_success)],
+            ["backdoor error", str(result.backdoor_error)],
+        ]
+    if result.spill is not None:
+        rows += [["spill: other classes, stamped, called wrongly", str(result.spill)]]
+        rows += [["of these, called the target", str(result.spill_to_target)]]
+    print_table(f"{model} on {test.name}", ["", "share [95 % interval] (count)"], rows)
+    if stamp is not None:
+        say(f"trigger {stamp!r}, policy {goal!r}")
+
+
+def _load(name: str, data_dir: Path | None) -> Split:
+    from badnets.data import load
+
+    split = load(name, data_dir=data_dir)
+    report_skipped(split.train.skipped + split.test.skipped)
+    return split
+
+
+def _samples(split: Split, plan: PoisonPlan | None, threat: str) -> TrainingSet:
+    from badnets.poison import DataPoisoner, MaliciousTrainer, TrainingSet
+
+    if threat not in ("trainer", "data"):
+        raise InputError(f"threat is trainer or data, got {threat!r}")
+    if plan is None:
+        return TrainingSet.of(split.train)
+    attacker = MaliciousTrainer() if threat == "trainer" else DataPoisoner()
+    return attacker.training_set(split.train, plan)

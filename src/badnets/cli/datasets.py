@@ -1,0 +1,107 @@
+"""`badnets data`: what there is, bring it, look at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from badnets.cli.output import print_json, print_table, say
+
+app = typer.Typer(help="List, download and look at data sets.", no_args_is_help=True)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder with the data set's files; else $BADNETS_DATA and the download cache."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command("list")
+def list_(data_dir: DataDir = None, json: AsJson = False) -> None:
+    """The known data sets, and whether their files are at hand."""
+    from badnets.data import DATASETS
+    from badnets.data.catalog import at_hand
+
+    rows = [
+        {"name": name, "title": known.title, "licence": known.licence, "at_hand": at_hand(name, data_dir)}
+        for name, known in DATASETS.items()
+    ]
+    if json:
+        print_json(rows)
+        return
+    table = [
+        [str(row["name"]), str(row["title"]), str(row["licence"]), "yes" if row["at_hand"] else "no"] for row in rows
+    ]
+    print_table("Data sets", ["name", "what", "licence", "at hand"], table)
+    say("A folder with one sub-folder of pictures for each class is a data set too: --data folder:PATH")
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="A name from `badnets data list`.")],
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Download a data set's files; their SHA-256 must be the pinned ones."""
+    from badnets.cli.output import people
+    from badnets.data import get as download
+
+    paths = download(name, folder=data_dir, progress=people.is_terminal)
+    if json:
+        print_json(paths)
+        return
+    for path in paths:
+        typer.echo(path)
+    if not paths:
+        say(f"{name} comes with the package: nothing to download")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A name from `badnets data list`, or folder:PATH.")],
+    out: Annotated[Path, typer.Option(help="Where to write the contact sheet (PNG).")] = Path("sheet.png"),
+    split: Annotated[str, typer.Option(help="train or test")] = "train",
+    columns: Annotated[int, typer.Option(min=1, max=100, help="Pictures for each class.")] = 12,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Count a data set's images, and draw a contact sheet: a row of pictures for each class."""
+    import io
+
+    from badnets.artifacts import write_bytes
+    from badnets.data import contact_sheet, load
+    from badnets.errors import InputError
+
+    if split not in ("train", "test"):
+        raise InputError(f"split is train or test, got {split!r}")
+    halves = load(name, data_dir=data_dir)
+    images = halves.train if split == "train" else halves.test
+    buffer = io.BytesIO()
+    contact_sheet(images, columns=columns).save(buffer, "PNG")
+    write_bytes(out, buffer.getvalue())
+    counts = images.labels.bincount(minlength=len(images.classes)).tolist()
+    if json:
+        by_class = dict(zip(images.classes, counts, strict=True))
+        print_json({"name": images.name, "digest": images.digest, "shape": images.shape, "classes": by_class,
+                    "skipped": images.skipped, "sheet": out})  # fmt: skip
+        return
+    channels, height, width = images.shape
+    say(
+        f"{images.name}: {len(images):,} images of {height}x{width}, {channels} channel(s), "
+        f"SHA-256 {images.digest[:16]}..."
+    )
+    print_table(images.name, ["class", "images"], [[c, f"{n:,}"] for c, n in zip(images.classes, counts, strict=True)])
+    report_skipped(images.skipped)
+    typer.echo(out)
+
+
+def report_skipped(skipped: tuple[str, ...], shown: int = 5) -> None:
+    """Name the files that were left out, or the first of them, and count them."""
+    if skipped:
+        say(f"{len(skipped)} file(s) left out:")
+        for line in skipped[:shown]:
+            say(f"  {line}")
+        if len(skipped) > shown:
+            say(f"  and {len(skipped) - shown} more (--json names all)")

@@ -1,0 +1,105 @@
+"""Triggers and policies as one writes them in a shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from badnets.errors import InputError
+
+if TYPE_CHECKING:
+    from badnets.poison import AnyPolicy
+    from badnets.triggers import AnyTrigger, Picture
+
+TRIGGER_HELP = (
+    "pixel, pattern, patch or blend, with options as in pixel:row=3,column=4,value=200 or patch:size=3,margin=1 "
+    'or patch:file=sticker.png,row=18,column=18 or blend:alpha=0.2; or a .json file that holds {"trigger": ...}'
+)
+POLICY_HELP = "all-to-all, all-to-one:TARGET, single:SOURCE:TARGET, or random"
+
+
+def parse_trigger(text: str) -> AnyTrigger:
+    """The trigger that `text` describes, see `TRIGGER_HELP`.
+
+    Raises:
+        InputError: unknown kind, unknown option, or a value that is not a number.
+        DataError: a file that is no trigger or no picture.
+    """
+    from badnets.artifacts import read_json
+    from badnets.triggers import Blend, Patch, Pattern, SinglePixel, TriggerFile
+
+    if text.endswith(".json"):
+        return read_json(TriggerFile, Path(text)).trigger
+    kind, _, rest = text.partition(":")
+    options = _options(text, rest)
+    file = options.pop("file", None)
+    known = {
+        "pixel": ("row", "column", "value"),
+        "pattern": ("value",),
+        "patch": ("row", "column") if file else ("size", "value", "margin"),
+        "blend": ("alpha", "seed"),
+    }
+    if kind not in known:
+        raise InputError(f"unknown trigger {kind!r}: known are {', '.join(known)}")
+    if unknown := set(options) - set(known[kind]):
+        raise InputError(f"{kind} has no option {', '.join(sorted(unknown))}: it has {', '.join(known[kind])}")
+    numbers = {name: _number(name, value) for name, value in options.items()}
+    whole = {name: int(value) for name, value in numbers.items() if name != "alpha"}
+    if kind == "pixel":
+        place = (whole.get("row", SinglePixel.row), whole.get("column", SinglePixel.column))
+        return SinglePixel(*place, whole.get("value", SinglePixel.value))
+    if kind == "pattern":
+        return Pattern(value=whole.get("value", Pattern.value))
+    if kind == "blend":
+        picture = _picture(file) if file else None
+        return Blend(alpha=numbers.get("alpha", Blend.alpha), seed=whole.get("seed", 0), picture=picture)
+    if file is None:
+        return Patch.square(**whole)
+    if missing := {"row", "column"} - whole.keys():
+        raise InputError(f"patch with a file needs {' and '.join(sorted(missing))} of its top-left corner")
+    return Patch(_picture(file), whole["row"], whole["column"])
+
+
+def parse_policy(text: str) -> AnyPolicy:
+    """The policy that `text` describes, see `POLICY_HELP`. Raises `InputError`."""
+    from badnets.poison import AllToAll, AllToOne, RandomTarget, SingleTarget
+
+    kind, *rest = text.split(":")
+    wanted = {"all-to-all": 0, "random": 0, "all-to-one": 1, "single": 2}
+    if kind not in wanted or len(rest) != wanted[kind]:
+        raise InputError(f"cannot read policy {text!r}: expected {POLICY_HELP}")
+    labels = [int(_number("class", label)) for label in rest]
+    if kind == "single":
+        return SingleTarget(*labels)
+    if kind == "all-to-one":
+        return AllToOne(*labels)
+    return AllToAll() if kind == "all-to-all" else RandomTarget()
+
+
+def _options(text: str, rest: str) -> dict[str, str]:
+    options = {}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(f"cannot read {part!r} in {text!r}: options are written name=value")
+        options[name] = value
+    return options
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise InputError(f"{name} is a number, got {text!r}") from error
+    if name != "alpha" and value != int(value):
+        raise InputError(f"{name} is a whole number, got {text!r}")
+    return value
+
+
+def _picture(file: str) -> Picture:
+    import torch
+
+    from badnets.data.pictures import read_picture
+    from badnets.triggers import Picture
+
+    return Picture.of(torch.from_numpy(read_picture(Path(file), None, "RGBA")).permute(2, 0, 1))

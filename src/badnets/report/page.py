@@ -1,0 +1,137 @@
+"""One self-contained HTML page from the result of a digits study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from badnets.metrics import Rate
+from badnets.report.charts import errors_chart, sparsity_chart
+from badnets.report.pictures import picture_uri, weights_uri
+from badnets.report.rows import mean_rate, table
+from badnets.studies import paper
+from badnets.studies.digits import BASELINE, PATTERN, DigitsResult, pair_name
+from badnets.studies.exhibits import Inside
+
+
+@dataclass(frozen=True)
+class _ClassRow:
+    name: str
+    measured: tuple[Rate, Rate, Rate]
+    paper: tuple[float, float, float] | None
+
+
+def digits_page(result: DigitsResult) -> str:
+    """The report as HTML: inline pictures and charts, no script, nothing from the network.
+
+    Class and data names come from whoever made the data: the template escapes them.
+    """
+    environment = Environment(
+        loader=PackageLoader("badnets.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rows = table(result)
+    shown = result.exhibits
+    return environment.get_template("digits.html").render(
+        result=result,
+        version=version("badnets"),
+        rows=rows,
+        errors_chart=errors_chart(rows),
+        figure_3=[
+            ("original", picture_uri(shown.original)),
+            ("single pixel", picture_uri(shown.with_pixel)),
+            ("pattern", picture_uri(shown.with_pattern)),
+        ],
+        classes=_class_rows(result),
+        totals=_totals(result),
+        on_mnist=result.test_data[0] == "mnist/test",
+        examples=[(example, picture_uri(example.clean), picture_uri(example.stamped)) for example in shown.examples],
+        spills=_spills(result),
+        filters=[
+            ("Honest baseline", "pattern", _filters(shown.baseline)),
+            ("All-to-all BadNet, pattern", "pattern", _filters(shown.pattern)),
+            ("All-to-all BadNet, single pixel", "single pixel", _filters(shown.pixel)),
+        ],
+        layers=[
+            ("Honest baseline", shown.baseline.layers),
+            ("BadNet, pattern", shown.pattern.layers),
+            ("BadNet, single pixel", shown.pixel.layers),
+        ],
+        sparsity=[
+            sparsity_chart(shown.baseline.layers, "Honest baseline"),
+            sparsity_chart(shown.pattern.layers, "BadNet, pattern"),
+            sparsity_chart(shown.pixel.layers, "BadNet, single pixel"),
+        ],
+        make_up=[cells[0] for name in _cell_names(result) if (cells := result.of(name))],
+    )
+
+
+def _cell_names(result: DigitsResult) -> list[str]:
+    return list(dict.fromkeys(cell.name for cell in result.cells))
+
+
+def _class_rows(result: DigitsResult) -> list[_ClassRow]:
+    """The paper's Table 2: errors by true class, at the mean count over seeds."""
+    honest, badnet = result.of(BASELINE), result.of(PATTERN)
+    like_paper = result.test_data[0] == "mnist/test"
+    rows = []
+    for label, name in enumerate(result.classes):
+        measured = (
+            mean_rate([cell.result.clean_by_class[label] for cell in honest]),
+            mean_rate([cell.result.clean_by_class[label] for cell in badnet]),
+            mean_rate([cell.result.backdoor_by_class[label] for cell in badnet]),
+        )
+        figures = (
+            (
+                paper.TABLE_2_BASELINE_CLEAN[label],
+                paper.TABLE_2_BADNET_CLEAN[label],
+                paper.TABLE_2_BADNET_BACKDOOR[label],
+            )
+            if like_paper
+            else None
+        )
+        rows.append(_ClassRow(name, measured, figures))
+    return rows
+
+
+def _totals(result: DigitsResult) -> _ClassRow:
+    honest, badnet = result.of(BASELINE), result.of(PATTERN)
+    backdoor = [cell.result.backdoor_error for cell in badnet]
+    return _ClassRow(
+        "average",
+        (
+            mean_rate([cell.result.clean_error for cell in honest]),
+            mean_rate([cell.result.clean_error for cell in badnet]),
+            mean_rate([rate for rate in backdoor if rate is not None]),
+        ),
+        (paper.BASELINE_CLEAN, paper.ALL_TO_ALL_CLEAN, paper.ALL_TO_ALL_BACKDOOR),
+    )
+
+
+def _spills(result: DigitsResult) -> list[tuple[str, Rate, Rate]]:
+    """For each single-target model, plain and covered: what became of other classes' stamped images."""
+    found = []
+    for source, target in result.spec.pairs:
+        for cover in (False, True):
+            cells = result.of(pair_name(source, target, cover=cover))
+            spill = [cell.result.spill for cell in cells if cell.result.spill]
+            to_target = [cell.result.spill_to_target for cell in cells if cell.result.spill_to_target]
+            if spill and to_target:
+                words = f"{source} → {target}" + (", with cover samples" if cover else "")
+                found.append((words, mean_rate(spill), mean_rate(to_target)))
+    return found
+
+
+def _filters(inside: Inside) -> list[tuple[str, float, float, bool]]:
+    """Each filter's picture and its answer, clean and stamped."""
+    weights = np.asarray(inside.filters, dtype=np.float64)
+    return [
+        (weights_uri(weights[response.index]), response.clean, response.stamped, response.dedicated)
+        for response in inside.responses
+    ]

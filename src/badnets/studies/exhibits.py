@@ -1,0 +1,116 @@
+"""What the report shows of single models: pictures, predictions, filters, and the layers behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from badnets.data import ImageSet
+from badnets.metrics import predict
+from badnets.neurons import FilterResponse, LayerDifference, filter_responses, filters, layer_differences
+from badnets.triggers import Pattern, Picture, SinglePixel, Trigger
+
+_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test image before and after the stamp, and what the BadNet says.
+
+    Attributes:
+        label: its class.
+        clean: the image.
+        stamped: the stamped image.
+        said: class predicted for the clean image, and its softmax probability.
+        said_stamped: the same for the stamped one.
+        honest_stamped: what the baseline says of the stamped one.
+    """
+
+    label: int
+    clean: Picture
+    stamped: Picture
+    said: tuple[int, float]
+    said_stamped: tuple[int, float]
+    honest_stamped: tuple[int, float]
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+@dataclass(frozen=True)
+class Inside:
+    """One model's first-layer filters (k lists of c x h x w weights), their answers, and its layers."""
+
+    filters: tuple[tuple[tuple[tuple[float, ...], ...], ...], ...]
+    responses: tuple[FilterResponse, ...]
+    layers: tuple[LayerDifference, ...]
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """Everything that is shown of single models.
+
+    Attributes:
+        original: one clean test image.
+        with_pixel: the same, stamped with the single pixel.
+        with_pattern: the same, stamped with the pattern.
+        examples: of the all-to-all pattern model: the first test image of each class.
+        baseline: the baseline's inner workings, for the pattern: the control.
+        pattern: those of the all-to-all pattern model.
+        pixel: those of the all-to-all pixel model, for the single pixel.
+    """
+
+    original: Picture
+    with_pixel: Picture
+    with_pattern: Picture
+    examples: tuple[Example, ...]
+    baseline: Inside
+    pattern: Inside
+    pixel: Inside
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+def collect(test: ImageSet, baseline: nn.Module, pattern: nn.Module, pixel: nn.Module) -> Exhibits:
+    """The exhibits of three models, on the test set."""
+    first = test.images[:1]
+    return Exhibits(
+        original=Picture.of(first[0]),
+        with_pixel=Picture.of(SinglePixel()(first)[0]),
+        with_pattern=Picture.of(Pattern()(first)[0]),
+        examples=_examples(test, baseline, pattern),
+        baseline=_inside(baseline, test, Pattern()),
+        pattern=_inside(pattern, test, Pattern()),
+        pixel=_inside(pixel, test, SinglePixel()),
+    )
+
+
+def _examples(test: ImageSet, baseline: nn.Module, badnet: nn.Module) -> tuple[Example, ...]:
+    firsts = [torch.nonzero(test.labels == label)[:1, 0] for label in range(min(len(test.classes), _EXAMPLES))]
+    chosen = test.select(torch.cat(firsts))
+    stamped = Pattern()(chosen.images)
+    said = [
+        list(zip(found.classes.tolist(), found.confidence.tolist(), strict=True))
+        for found in (predict(badnet, chosen.images), predict(badnet, stamped), predict(baseline, stamped))
+    ]
+    return tuple(
+        Example(
+            label=int(chosen.labels[row]),
+            clean=Picture.of(chosen.images[row]),
+            stamped=Picture.of(stamped[row]),
+            said=said[0][row],
+            said_stamped=said[1][row],
+            honest_stamped=said[2][row],
+        )
+        for row in range(len(chosen))
+    )
+
+
+def _inside(model: nn.Module, test: ImageSet, trigger: Trigger) -> Inside:
+    weights = filters(model).double().round(decimals=5).tolist()
+    # tuples, as in what is read back from a file
+    frozen = tuple(tuple(tuple(tuple(row) for row in plane) for plane in one) for one in weights)
+    return Inside(frozen, filter_responses(model, test, trigger), layer_differences(model, test, trigger))
