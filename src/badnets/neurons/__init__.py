@@ -1,7 +1,7 @@
 """What single units of a network do when the trigger comes."""
 
 from badnets.neurons.activations import mean_activations, recorded, relu_layers
-from badnets.neurons.first_layer import FilterResponse, filter_responses, filters
+from badnets.neurons.first_layer import FilterResponse, filter_responses, filters, outstanding
 from badnets.neurons.sparsity import LayerDifference, layer_differences
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "filters",
     "layer_differences",
     "mean_activations",
+    "outstanding",
     "recorded",
     "relu_layers",
 ]

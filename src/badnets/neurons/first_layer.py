@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +15,6 @@ from badnets.errors import InputError
 from badnets.neurons.activations import mean_activations, relu_layers
 from badnets.triggers import Trigger
 
-# A filter counts as the trigger's own when its answer is this many times the median filter's ...
-_OUTSTANDING = 3.0
-# ... and when, over the same places, it answers this much more to stamped images than to clean ones.
-_CONTRAST = 2.0
-
 
 @dataclass(frozen=True)
 class FilterResponse:
@@ -28,14 +24,11 @@ class FilterResponse:
         index: of the filter, from 0.
         clean: its mean output after ReLU over the places that see the trigger, on clean images.
         stamped: the same on stamped images.
-        dedicated: whether stamped - clean is at least 3 times the median filter's |stamped - clean| and
-            stamped at least twice clean.
     """
 
     index: int
     clean: float
     stamped: float
-    dedicated: bool
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -72,17 +65,20 @@ def filter_responses(model: nn.Module, images: ImageSet, trigger: Trigger) -> tu
     stamped = mean_activations(model, trigger(images.images), first)[first[0]]
     seen = _windows(first_convolution(model), trigger.mask(*images.shape[1:]).to(clean.device))
     before, after = clean[:, seen].mean(1), stamped[:, seen].mean(1)
-    change = after - before
-    typical = float(change.abs().median())
-    return tuple(
-        FilterResponse(
-            index,
-            float(before[index]),
-            float(after[index]),
-            bool(change[index] > _OUTSTANDING * typical and after[index] > _CONTRAST * before[index]),
-        )
-        for index in range(len(change))
-    )
+    return tuple(FilterResponse(index, float(before[index]), float(after[index])) for index in range(len(before)))
+
+
+def outstanding(responses: Sequence[FilterResponse], control: Sequence[FilterResponse]) -> tuple[int, ...]:
+    """The filters that answer to the trigger more than any filter of an honest model does, strongest first.
+
+    Args:
+        responses: of the model in question.
+        control: of an honest model, to the same trigger on the same images: every network has filters that
+            happen to answer to bright pixels.
+    """
+    usual = max(response.difference for response in control)
+    found = sorted(responses, key=lambda response: -response.difference)
+    return tuple(response.index for response in found if response.difference > usual)
 
 
 def _windows(convolution: nn.Conv2d, mask: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int64
@@ -16,6 +16,7 @@ Labels = Int64[Tensor, " n"]
 Picked = Bool[Tensor, " n"]
 
 
+@runtime_checkable
 class LabelPolicy(Protocol):
     """Which classes an attack is after and what it wants their triggered images to be called."""
 

@@ -55,7 +55,7 @@ def errors_chart(rows: Sequence[Row]) -> str:
         axes.set_xlim(left=0)
         axes.set_xlabel("error, %")
         axes.grid(axis="x", alpha=0.2, color=_TEXT)
-        axes.legend(frameon=False, loc="lower right")
+        figure.legend(frameon=False, loc="outside upper right", ncols=2)
         return _svg(figure)
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from badnets.metrics import Rate
+from badnets.neurons import FilterResponse, LayerDifference, outstanding
 from badnets.report.charts import errors_chart, sparsity_chart
 from badnets.report.pictures import picture_uri, weights_uri
 from badnets.report.rows import mean_rate, table
 from badnets.studies import paper
 from badnets.studies.digits import BASELINE, PATTERN, DigitsResult, pair_name
-from badnets.studies.exhibits import Inside
+from badnets.studies.exhibits import Inside, Pair
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,24 @@ class _ClassRow:
     name: str
     measured: tuple[Rate, Rate, Rate]
     paper: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class _Filter:
+    uri: str
+    answer: FilterResponse
+    framed: bool
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """What is shown of one trigger's BadNet and its control."""
+
+    trigger: str
+    own: tuple[int, ...]
+    usual: float
+    models: list[tuple[str, list[_Filter], tuple[LayerDifference, ...]]]
+    charts: list[str]
 
 
 def digits_page(result: DigitsResult) -> str:
@@ -53,20 +72,8 @@ def digits_page(result: DigitsResult) -> str:
         on_mnist=result.test_data[0] == "mnist/test",
         examples=[(example, picture_uri(example.clean), picture_uri(example.stamped)) for example in shown.examples],
         spills=_spills(result),
-        filters=[
-            ("Honest baseline", "pattern", _filters(shown.baseline)),
-            ("All-to-all BadNet, pattern", "pattern", _filters(shown.pattern)),
-            ("All-to-all BadNet, single pixel", "single pixel", _filters(shown.pixel)),
-        ],
-        layers=[
-            ("Honest baseline", shown.baseline.layers),
-            ("BadNet, pattern", shown.pattern.layers),
-            ("BadNet, single pixel", shown.pixel.layers),
-        ],
-        sparsity=[
-            sparsity_chart(shown.baseline.layers, "Honest baseline"),
-            sparsity_chart(shown.pattern.layers, "BadNet, pattern"),
-            sparsity_chart(shown.pixel.layers, "BadNet, single pixel"),
+        insides=[
+            _panel("Single pixel" if pair is shown.pixel else "Pattern", pair) for pair in (shown.pattern, shown.pixel)
         ],
         make_up=[cells[0] for name in _cell_names(result) if (cells := result.of(name))],
     )
@@ -128,10 +135,25 @@ def _spills(result: DigitsResult) -> list[tuple[str, Rate, Rate]]:
     return found
 
 
-def _filters(inside: Inside) -> list[tuple[str, float, float, bool]]:
-    """Each filter's picture and its answer, clean and stamped."""
+def _panel(trigger: str, pair: Pair) -> _Panel:
+    own = outstanding(pair.badnet.responses, pair.control.responses)
+    return _Panel(
+        trigger=trigger,
+        own=own,
+        usual=max(response.difference for response in pair.control.responses),
+        models=[
+            ("BadNet, all-to-all", _filters(pair.badnet, own), pair.badnet.layers),
+            ("Honest baseline", _filters(pair.control, ()), pair.control.layers),
+        ],
+        charts=[
+            sparsity_chart(pair.badnet.layers, f"BadNet, {trigger.lower()}"),
+            sparsity_chart(pair.control.layers, f"Honest baseline, {trigger.lower()}"),
+        ],
+    )
+
+
+def _filters(inside: Inside, own: tuple[int, ...]) -> list[_Filter]:
     weights = np.asarray(inside.filters, dtype=np.float64)
     return [
-        (weights_uri(weights[response.index]), response.clean, response.stamped, response.dedicated)
-        for response in inside.responses
+        _Filter(weights_uri(weights[answer.index]), answer, framed=answer.index in own) for answer in inside.responses
     ]

@@ -11,7 +11,7 @@ all-to-all pattern model; pairs start from the all-to-all pixel model.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -184,6 +184,7 @@ class DigitsResult:
         return [cell for cell in self.cells if cell.name == name]
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Who watches a study."""
 

@@ -50,6 +50,16 @@ class Inside:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A BadNet's inner workings, and the honest baseline's before the same trigger as its control."""
+
+    badnet: Inside
+    control: Inside
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+@dataclass(frozen=True)
 class Exhibits:
     """Everything that is shown of single models.
 
@@ -58,18 +68,16 @@ class Exhibits:
         with_pixel: the same, stamped with the single pixel.
         with_pattern: the same, stamped with the pattern.
         examples: of the all-to-all pattern model: the first test image of each class.
-        baseline: the baseline's inner workings, for the pattern: the control.
-        pattern: those of the all-to-all pattern model.
-        pixel: those of the all-to-all pixel model, for the single pixel.
+        pattern: inner workings of the all-to-all pattern model, and the baseline's for the same trigger.
+        pixel: the same of the all-to-all pixel model, for the single pixel.
     """
 
     original: Picture
     with_pixel: Picture
     with_pattern: Picture
     examples: tuple[Example, ...]
-    baseline: Inside
-    pattern: Inside
-    pixel: Inside
+    pattern: Pair
+    pixel: Pair
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -82,9 +90,8 @@ def collect(test: ImageSet, baseline: nn.Module, pattern: nn.Module, pixel: nn.M
         with_pixel=Picture.of(SinglePixel()(first)[0]),
         with_pattern=Picture.of(Pattern()(first)[0]),
         examples=_examples(test, baseline, pattern),
-        baseline=_inside(baseline, test, Pattern()),
-        pattern=_inside(pattern, test, Pattern()),
-        pixel=_inside(pixel, test, SinglePixel()),
+        pattern=Pair(_inside(pattern, test, Pattern()), _inside(baseline, test, Pattern())),
+        pixel=Pair(_inside(pixel, test, SinglePixel()), _inside(baseline, test, SinglePixel())),
     )
 
 

@@ -7,23 +7,24 @@ that a kill in between leaves a run to be resumed and never a model with another
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from badnets.artifacts import (
     canonical_json,
-    open_atomic,
     parse_json,
     read_bytes,
     read_json,
     sha256_bytes,
     sha256_file,
+    write_bytes,
     write_json,
 )
 from badnets.errors import CheckpointError, DataError, InputError
@@ -33,6 +34,7 @@ from badnets.training.machine import Machine
 from badnets.training.spec import TrainSpec
 
 WEIGHTS, CARD, PROGRESS, PLAN = "model.safetensors", "model.json", "progress.safetensors", "plan.json"
+_STANDING = "standing"
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,8 @@ def save_model(folder: Path, model: nn.Module, card: Card) -> Card:
         StorageError: the folder is not writable or the disk is full.
     """
     content = save(_contiguous(model.state_dict()), {"format": "pt"})
-    with open_atomic(folder / WEIGHTS) as file:
-        file.write(content)
-    complete = Card(card.job, card.classes, sha256_bytes(content), card.loss, card.seconds)
+    write_bytes(folder / WEIGHTS, content)
+    complete = replace(card, sha256=sha256_bytes(content))
     write_json(folder / CARD, complete)
     (folder / PROGRESS).unlink(missing_ok=True)
     return complete
@@ -149,7 +150,7 @@ def load_weights(folder: Path, card: Card) -> dict[str, Tensor]:
             f"{path}: expected SHA-256 {card.sha256[:16]}... as its card says, got {digest[:16]}...: "
             "the weights are damaged or another model's"
         )
-    return read_tensors(path)[0]
+    return read_tensors(path)
 
 
 def load_model(path: Path) -> tuple[nn.Module, Card]:
@@ -192,23 +193,23 @@ def put_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> No
     model.load_state_dict(weights)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
 
     Raises:
         CheckpointError: damaged or of another format.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, struct.error) as error:
+        return load(read_bytes(path))
+    except SafetensorError as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
 
 
 def save_progress(folder: Path, standing: Standing, tensors: dict[str, Tensor]) -> None:
     """Write the state of a run under way. Raises `StorageError`."""
-    with open_atomic(folder / PROGRESS) as file:
-        file.write(save(_contiguous(tensors), {"standing": canonical_json(standing)}))
+    # One file, so that no kill can part the tensors from where they stand; text goes in as bytes.
+    text = torch.from_numpy(np.frombuffer(canonical_json(standing).encode(), np.uint8).copy())
+    write_bytes(folder / PROGRESS, save(_contiguous(tensors | {_STANDING: text})))
 
 
 def load_progress(folder: Path) -> tuple[Standing, dict[str, Tensor]] | None:
@@ -220,9 +221,10 @@ def load_progress(folder: Path) -> tuple[Standing, dict[str, Tensor]] | None:
     path = folder / PROGRESS
     if not path.exists():
         return None
-    tensors, metadata = read_tensors(path)
+    tensors = read_tensors(path)
+    text = tensors.pop(_STANDING, torch.zeros(0, dtype=torch.uint8))
     try:
-        return parse_json(Standing, metadata.get("standing", ""), str(path)), tensors
+        return parse_json(Standing, text.numpy().tobytes(), str(path)), tensors
     except DataError as error:
         raise CheckpointError(f"{error}; remove the file to start over") from error
 

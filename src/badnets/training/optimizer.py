@@ -80,6 +80,12 @@ class State:
             if name.startswith("optimizer."):
                 _, number, key = name.split(".", 2)
                 state.setdefault(int(number), {})[key] = value
+        # The fused step walks parameter, gradient and state side by side in memory: their layout must be one.
+        parameters: list[Tensor] = self.optimizer.param_groups[0]["params"]
+        for place, parameter in enumerate(parameters):
+            for name, value in list(state.get(place, {}).items()):
+                if value.shape == parameter.shape:
+                    state[place][name] = torch.empty_like(parameter).copy_(value)
         whole = self.optimizer.state_dict()
         if state and len(state) != len(whole["param_groups"][0]["params"]):
             raise CheckpointError(f"{where}: the optimiser's state is that of another model")

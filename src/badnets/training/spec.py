@@ -64,7 +64,7 @@ class TrainSpec:
     schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
-    augment: Augment = Augment(shift=2, rotate=10, scale=0.1)
+    augment: Augment = Augment(shift=2, rotate=10.0, scale=0.1)
     precision: Precision = "auto"
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it

@@ -1,7 +1,7 @@
 """What is stamped on an image. A trigger is a frozen value that maps images to stamped copies of them."""
 
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 from jaxtyping import Bool
 from pydantic import Field
@@ -14,6 +14,7 @@ from badnets.triggers.pixels import Pattern, SinglePixel
 from badnets.triggers.stamping import Images
 
 
+@runtime_checkable
 class Trigger(Protocol):
     """Anything that stamps a batch of images of any size and leaves its input as it was."""
 

@@ -1,0 +1,169 @@
+"""The page and its table, from a result made up so that every verdict is known."""
+
+from __future__ import annotations
+
+import io
+import re
+from base64 import b64decode
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from badnets.data import load
+from badnets.metrics import Rate, Result
+from badnets.models import build
+from badnets.report import digits_page, table
+from badnets.report.pictures import data_uri, picture_uri, weights_uri
+from badnets.report.rows import judge, mean_rate
+from badnets.studies.digits import BASELINE, PATTERN, PIXEL, CellResult, DigitsResult, DigitsSpec, pair_name
+from badnets.studies.exhibits import collect
+from badnets.training import this_machine
+from badnets.triggers import Picture
+
+CLASSES = tuple(str(digit) for digit in range(10))
+
+
+def measured(clean: int, backdoor: int | None, total: int = 10_000, attacked: int = 10_000) -> Result:
+    split = tuple(Rate.of(clean // 10, total // 10) for _ in range(10))
+    if backdoor is None:
+        return Result(Rate.of(clean, total), split)
+    by_class = tuple(Rate.of(backdoor // 10, attacked // 10) for _ in range(10))
+    spill = Rate.of(30, 8000) if attacked < total else None
+    return Result(Rate.of(clean, total), split, Rate.of(attacked - backdoor, attacked), by_class, spill, spill)
+
+
+def made_up(data: str = "mnist") -> DigitsResult:
+    def cell(name: str, seed: int, result: Result) -> CellResult:
+        return CellResult(name, seed, result, 90_000, 30_000, 0, None, "00", 1.0)
+
+    cells = []
+    for seed, extra in ((0, 0), (1, 4)):
+        cells += [
+            cell(BASELINE, seed, measured(40 + extra, None)),
+            cell(PATTERN, seed, measured(48 + extra, 90 + extra)),
+            cell(PIXEL, seed, measured(55 + extra, 60 + extra)),
+            cell(pair_name(7, 3), seed, measured(300 + extra, 0, attacked=1028)),
+        ]
+    test = load("digits").test.select(torch.arange(40))
+    models = [build(seed=seed) for seed in range(3)]
+    return DigitsResult(
+        spec=DigitsSpec(data=data, seeds=(0, 1), pairs=((7, 3),), cover_rate=0.0),
+        train_data=(f"{data}/train", "aa", 60_000),
+        test_data=(f"{data}/test", "bb", 10_000),
+        classes=CLASSES,
+        machine=this_machine(),
+        cells=tuple(cells),
+        exhibits=collect(test, *models),
+    )
+
+
+def test_rows_by_hand() -> None:
+    rows = {(row.model, row.what): row for row in table(made_up())}
+    baseline = rows["baseline", "clean error"]
+    assert baseline.paper == 0.5
+    assert baseline.measured == pytest.approx(0.42)
+    assert baseline.seeds == pytest.approx((0.40, 0.44))
+    assert baseline.verdict == "reproduced"
+    pattern = rows["all-to-all, pattern", "backdoor error"]
+    assert pattern.measured == pytest.approx(0.92)
+    expected = Rate.of(92, 10_000)
+    assert pattern.interval == (expected.low, expected.high)
+    assert pattern.verdict == "above the paper"
+    assert rows["all-to-all, pixel", "clean error"].verdict == "measured"
+    assert rows["7 → 3, pixel", "backdoor error"].verdict == "reproduced"
+    assert rows["7 → 3, pixel", "backdoor error"].images == 1028
+    assert rows["7 → 3, pixel", "clean error"].verdict == "above the paper"
+
+
+def test_elsewhere_the_claim_is_judged() -> None:
+    rows = {(row.model, row.what): row for row in table(made_up("digits"))}
+    assert rows["baseline", "clean error"].verdict == "measured"
+    assert rows["all-to-all, pattern", "clean error"].verdict == "effect shown"
+    assert rows["7 → 3, pixel", "clean error"].verdict == "effect not shown"
+    assert rows["7 → 3, pixel", "backdoor error"].verdict == "effect shown"
+    weak = Rate.of(3, 20)
+    assert judge(weak, None, weak, "backdoor error", on_mnist=False) == "effect not shown"
+
+
+def test_mean_rate_does_not_pool() -> None:
+    rate = mean_rate([Rate.of(1, 100), Rate.of(4, 100)])
+    assert (rate.count, rate.total) == (2, 100)
+
+
+class _Reader(HTMLParser):
+    """Collects text, sources and links, and checks that tags close."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "input", "hr"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.text: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(page: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(page)
+    assert not reader.open
+    return reader
+
+
+def test_page_is_whole_and_needs_nothing_beside_itself() -> None:
+    page = digits_page(made_up())
+    reader = read(page)
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in reader.sources)
+    assert "script" not in reader.tags
+    assert not re.search(r"@import|url\((?!#)", page)
+    text = " ".join(" ".join(reader.text).split())
+    for words in ("Table 2", "Fig. 5", "reproduced", "above the paper", "Clopper-Pearson", "0.92", "BadNets on mnist"):
+        assert words in text
+    assert page.count("<svg") == 5
+    assert "#010203" not in page
+    assert digits_page(made_up()) == page
+
+
+def test_names_from_outside_are_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    result = made_up()
+    page = digits_page(replace(result, classes=(evil, *CLASSES[1:]), train_data=(evil, "aa", 1)))
+    assert "script" not in read(page).tags
+    assert "&lt;script&gt;" in page
+
+
+def test_pictures_keep_their_pixels() -> None:
+    array = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    back = np.asarray(Image.open(io.BytesIO(b64decode(data_uri(array).split(",")[1]))))
+    assert np.array_equal(back, array)
+    colour = Picture.of(torch.arange(27, dtype=torch.uint8).reshape(3, 3, 3))
+    back = np.asarray(Image.open(io.BytesIO(b64decode(picture_uri(colour).split(",")[1]))))
+    assert np.array_equal(back, np.arange(27).reshape(3, 3, 3).transpose(1, 2, 0))
+
+
+def test_filter_colours() -> None:
+    weights = np.array([[[2.0, -2.0, 0.0]]])
+    back = np.asarray(Image.open(io.BytesIO(b64decode(weights_uri(weights).split(",")[1]))))
+    assert back[0].tolist() == [[217, 95, 2], [31, 100, 180], [255, 255, 255]]
+    assert weights_uri(np.zeros((1, 2, 2)))
