@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from badnets.errors import DataError, InputError, StorageError
+from badnets.errors import BadnetsError, DataError, InputError, StorageError
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ _REASONS = {
     errno.EROFS: "the file system is read-only: name a folder you may write to",
     errno.EACCES: "permission denied: name a folder you may write to",
     errno.EPERM: "permission denied: name a folder you may write to",
+    errno.EEXIST: "a file of that name is in the way: name a folder",
     errno.ENOTDIR: "a part of this path is a file: name a folder",
     errno.EISDIR: "this is a folder: name a file",
 }
@@ -89,7 +90,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401 - any value that pydantic knows how to write
-    """JSON with sorted keys and no spaces: equal values give equal text, so equal digests.
+    """JSON with sorted keys and no spaces: values of equal types and content give equal text, so equal digests.
 
     Dataclasses, paths, tuples and pydantic models are written as JSON knows them. NaN is refused.
     """
@@ -118,6 +119,8 @@ def parse_json(kind: type[T], text: str | bytes, where: str) -> T:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise DataError(f"{where} is not a {kind.__name__}: {place}: {first['msg']}") from error
+    except BadnetsError as error:  # said by the value itself, which does not know where it came from
+        raise DataError(f"{where} is not a {kind.__name__}: {error}") from error
 
 
 def read_json(kind: type[T], path: Path) -> T:
@@ -201,7 +204,7 @@ class RunFolder:
         wanted = canonical_json(spec)
         if not self.spec.exists():
             write_text(self.spec, wanted + "\n")
-        elif self.spec.read_text(encoding="utf-8").strip() != wanted:
+        elif read_bytes(self.spec).strip() != wanted.encode():
             raise InputError(
                 f"{self.path} holds a run with other settings (see {self.spec}): "
                 "name another folder with --out, or remove this one"

@@ -30,12 +30,21 @@ def generator(seed: int, *names: str | int) -> torch.Generator:
 
 @contextmanager
 def isolated(seed: int, *names: str | int) -> Iterator[None]:
-    """Inside, torch's global generator is the stream `names`; afterwards it is as it was before.
+    """Inside, torch's global generator (CPU and CUDA) is the stream `names`; afterwards it is as it was before.
 
     For code that takes no generator: `torch.nn` initialises weights and drops units out that way.
     """
     import torch  # noqa: PLC0415 - the base package works without torch
 
-    with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, *names))
+    if torch.cuda.is_initialized():
+        with torch.random.fork_rng():
+            torch.manual_seed(derive(seed, *names))
+            yield
+        return
+    # The same for the CPU alone, fifty times as fast: training does it at every step.
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(derive(seed, *names))
+    try:
         yield
+    finally:
+        torch.default_generator.set_state(before)

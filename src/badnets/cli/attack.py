@@ -35,7 +35,8 @@ def poison(
     """Poison a training set and write it (npz, pictures, plan) without training anything."""
     from badnets import poison as room
     from badnets.data.export import write_npz, write_pictures
-    from badnets.training import save_plan
+    from badnets.training import load_plan, save_plan
+    from badnets.training.checkpoint import PLAN
 
     if mode not in ("add", "replace"):
         raise InputError(f"mode is add or replace, got {mode!r}")
@@ -46,10 +47,12 @@ def poison(
     train = _load(data, data_dir).train
     plan = room.plan(train, recipe)
     poisoned = room.apply(train, plan)
+    if (out / PLAN).exists() and load_plan(out) != plan:
+        raise InputError(f"{out} holds another plan and its pictures: name another folder with --out")
+    save_plan(out, plan)
     write_npz(out / "poisoned.npz", poisoned)
     if images:
         write_pictures(out / "images", poisoned)
-    save_plan(out, plan)
     summary = {
         "out": out, "images": len(poisoned), "falsely_labelled": plan.poisoned, "covered": plan.covered,
         "poisoned_share": plan.poisoned_share, "plan": plan.digest, "digest": poisoned.digest,
@@ -99,11 +102,12 @@ def train(
         model, card = load_model(start)
         if card.job.model != wanted:
             raise InputError(f"{start} is a {card.job.model}, but {data} needs a {wanted}")
-    if made is not None:
-        save_plan(out, made)
     with stop_on_interrupt() as flag, Watcher(flag) as watcher:
         session = Session(out, device=device, threads=threads, on_progress=watcher.progress, stop=flag)
         found = fit(model, samples, spec, seed=seed, session=session)
+    # Only now: a folder of another training refuses, and must keep its own plan.
+    if made is not None:
+        save_plan(out, made)
     if json:
         print_json(found.card)
         return
@@ -136,9 +140,13 @@ def evaluate(
         raise InputError("an attack is measured with both --trigger and --policy")
     stamp, goal = (parse_trigger(trigger), parse_policy(policy)) if trigger and policy else (None, None)
     folder = model if model.is_dir() else model.parent
-    if stamp is None and (folder / PLAN).exists():
-        recipe = load_plan(folder).recipe
-        stamp, goal = recipe.trigger, recipe.policy
+    if stamp is None and card.job.plan is not None and (folder / PLAN).exists():
+        made = load_plan(folder)
+        if made.digest != card.job.plan:
+            raise InputError(
+                f"{folder / PLAN} is not the plan that the model was trained with: name --trigger, --policy"
+            )
+        stamp, goal = made.recipe.trigger, made.recipe.policy
     test = _load(data, data_dir).test
     expected = card.job.model
     if expected is not None and (*test.shape, len(test.classes)) != (

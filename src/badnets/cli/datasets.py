@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from badnets.cli.output import print_json, print_table, say
+from badnets.cli.output import DownloadBar, print_json, print_table, say
 
 app = typer.Typer(help="List, download and look at data sets.", no_args_is_help=True)
 
@@ -45,10 +45,10 @@ def get(
     json: AsJson = False,
 ) -> None:
     """Download a data set's files; their SHA-256 must be the pinned ones."""
-    from badnets.cli.output import people
     from badnets.data import get as download
 
-    paths = download(name, folder=data_dir, progress=people.is_terminal)
+    with DownloadBar() as bar:
+        paths = download(name, folder=data_dir, bar=bar)
     if json:
         print_json(paths)
         return

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from badnets.cli import attack, datasets, study
 from badnets.errors import BadnetsError, MissingPart, Stopped
+
+# The parent of all that typer says about wrong options and arguments. Newer typer carries its own copy of click,
+# so the class is named by its child, which has one name in all versions.
+_WrongUse: type[Any] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     help="Plant, measure, find, remove and keep out backdoors in neural networks.",
@@ -26,12 +30,13 @@ app.add_typer(study.app, name="run")
 app.command("report")(study.report)
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         typer.echo(f"badnets {version('badnets')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -47,22 +52,45 @@ def _root(
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 refused or found, 2 could not judge, 130 stopped."""
     try:
-        app()
-    except Stopped as stopped:
-        _fail(str(stopped), 130)
-    except BadnetsError as error:
-        _fail(str(error), 2)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("badnets"):
-            raise
-        _fail(str(MissingPart(f"this command needs {error.name}: pip install 'badnets[lab]'")), 2)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has had enough; Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
-    sys.exit(0)
+    except _WrongUse as error:
+        _refuse(error)
+    except (BadnetsError, ModuleNotFoundError, OSError) as error:
+        _explain(error)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    # Inside a command, typer turns Ctrl-C into this number.
+    if code == 130:
+        _fail("interrupted", 130)
+    sys.exit(code or 0)
+
+
+def _refuse(error: Any) -> NoReturn:  # noqa: ANN401 - see _WrongUse
+    if type(error).__name__ == "NoArgsIsHelpError":  # typer has printed the help already
+        sys.exit(2)
+    where = error.ctx.command_path if error.ctx else "badnets"
+    _fail(f"{error.format_message()} (see {where} --help)", 2)
+
+
+def _explain(error: BadnetsError | ModuleNotFoundError | OSError) -> NoReturn:
+    if isinstance(error, ModuleNotFoundError):
+        if error.name is None or error.name.startswith("badnets"):
+            raise error
+        error = MissingPart(f"this command needs {error.name}: pip install 'badnets[lab]'")
+    if not isinstance(error, OSError):
+        _fail(str(error), 130 if isinstance(error, Stopped) else 2)
+    if error.filename is None:
+        _drop_output()
+    _fail(f"{error.filename or 'output'}: {error.strerror or error}", 2)
+
+
+def _drop_output() -> None:
+    """Whoever read our output has had enough, or its disk is full: Python would complain once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -6,11 +6,11 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -71,11 +71,44 @@ class _Flag:
         return self.up
 
 
-class Watcher:
-    """Shows a training or a study: a bar on a terminal, a line for each finished model elsewhere."""
+class DownloadBar:
+    """Shows a download on a terminal, and nothing elsewhere; a `badnets.data.sources.Bar`."""
 
-    def __init__(self, stop: _Flag) -> None:
+    def __init__(self) -> None:
+        columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=people, disable=not people.is_terminal, transient=True)
+        self._task = self._bar.add_task("downloading", total=None)
+        self.total = 0
+
+    def __enter__(self) -> DownloadBar:  # noqa: PYI034 - the test's type checker knows no Self
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def update(self, count: int, /) -> None:
+        """So many more bytes came."""
+        self._bar.update(self._task, total=self.total or None, advance=count)
+
+    def reset(self) -> None:
+        """From the start again."""
+        self._bar.reset(self._task)
+
+    def close(self) -> None:
+        """All is there: the next file begins anew."""
+        self._bar.reset(self._task)
+
+
+class Watcher:
+    """Shows a training or a study: a bar on a terminal, a line for each finished model elsewhere.
+
+    The greeting is said when the first model begins: a study that refuses says only why.
+    """
+
+    def __init__(self, stop: _Flag, greeting: str = "") -> None:
         self._stop = stop
+        self._greeting = greeting
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -88,7 +121,7 @@ class Watcher:
         )
         self._task = self._bar.add_task("training", total=None, detail="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Watcher:  # noqa: PYI034 - as above
         self._bar.start()
         return self
 
@@ -97,6 +130,8 @@ class Watcher:
 
     def cell(self, name: str, seed: int, number: int, total: int) -> None:
         """A model begins."""
+        if number == 1 and self._greeting:
+            say(self._greeting)
         self._bar.reset(self._task, total=None, detail="", description=f"[{number}/{total}] {name} seed {seed}")
 
     def progress(self, progress: training.Progress) -> None:

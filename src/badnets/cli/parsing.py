@@ -91,7 +91,7 @@ def _number(name: str, text: str) -> float:
         value = float(text)
     except ValueError as error:
         raise InputError(f"{name} is a number, got {text!r}") from error
-    if name != "alpha" and value != int(value):
+    if name != "alpha" and not value.is_integer():
         raise InputError(f"{name} is a whole number, got {text!r}")
     return value
 

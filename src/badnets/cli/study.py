@@ -9,7 +9,7 @@ import typer
 
 from badnets.cli.attack import DataName
 from badnets.cli.datasets import AsJson, DataDir, report_skipped
-from badnets.cli.output import Watcher, print_json, print_table, say, stop_on_interrupt
+from badnets.cli.output import Watcher, print_json, print_table, stop_on_interrupt
 
 if TYPE_CHECKING:
     from badnets.artifacts import RunFolder
@@ -44,8 +44,8 @@ def digits(
     folder = RunFolder(out or Path("runs") / f"digits-{_slug(data)}")
     split = load(data, data_dir=data_dir)
     report_skipped(split.train.skipped + split.test.skipped)
-    say(f"{split.train!r}, {split.test!r}; {spec.threads} thread(s); run folder {folder.path}")
-    with stop_on_interrupt() as flag, Watcher(flag) as watcher:
+    greeting = f"{split.train!r}, {split.test!r}; {spec.threads} thread(s); run folder {folder.path}"
+    with stop_on_interrupt() as flag, Watcher(flag, greeting) as watcher:
         result = study.run(spec, split, folder, watcher)
     _show(result, folder, json=json)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from badnets.data import cifar10, digits, gtsrb, mnist
 from badnets.data import folder as pictures
 from badnets.data.imageset import Split
-from badnets.data.sources import ENVIRONMENT, Source, cache_folder, fetch, find, search_folders, verified
+from badnets.data.sources import ENVIRONMENT, Bar, Source, cache_folder, fetch, find, search_folders, verified
 from badnets.errors import DataError, InputError
 
 
@@ -120,7 +120,7 @@ def locate(layout: Layout, folders: list[Path]) -> dict[str, Path] | None:
     return found if len(found) == len(files) else None
 
 
-def get(name: str, *, folder: Path | None = None, progress: bool = False) -> list[Path]:
+def get(name: str, *, folder: Path | None = None, bar: Bar | None = None) -> list[Path]:
     """Download the files of a data set that are not at hand yet; return where they lie.
 
     Raises:
@@ -141,7 +141,7 @@ def get(name: str, *, folder: Path | None = None, progress: bool = False) -> lis
             f"{name} has no public download with a pinned digest; bring it (torchvision.datasets.GTSRB "
             "downloads it) and name its folder with --data-dir"
         )
-    return [fetch(source, name, folder, progress=progress) for source in public.sources]
+    return [fetch(source, name, folder, bar=bar) for source in public.sources]
 
 
 def _unknown(name: str) -> str:

@@ -6,14 +6,15 @@ import io
 import lzma
 import pickle
 import tarfile
+import zlib
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from badnets.data.imageset import ImageSet, Split
+from badnets.data.pictures import read_picture
 from badnets.data.sources import Source
 from badnets.errors import DataError
 
@@ -27,39 +28,67 @@ BATCHES = Source(
 JPEG = Source("cifar10_jpeg_q75.tar.xz", "3dc0330b58deb4c649f4463d31d160070ab0217232d25a22f3bc967fa01bc123")
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Builds lists, dicts, bytes and numpy arrays, and nothing else: a batch needs no more."""
+class _Array:
+    """Stands for the numpy array of a batch: numpy's own unpickling trusts what it reads and can crash."""
 
-    _ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-    )
+    pixels: np.ndarray
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], object, bool, bytes]) -> None:
+        _, shape, _, by_columns, raw = state
+        self.pixels = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if by_columns else "C")
+
+
+class _Bytes:
+    """Stands for the array's dtype: unsigned bytes, or it is no batch."""
+
+    def __init__(self, code: str | bytes, *_: object) -> None:
+        if code not in ("u1", b"u1"):
+            raise pickle.UnpicklingError(f"expected unsigned bytes, got {code!r}")
+
+    def __setstate__(self, state: object) -> None:
+        """Byte order and the like: nothing that bytes have."""
+
+
+def _array(*_: object) -> _Array:
+    return _Array()
+
+
+def _latin_1(text: str, _: str) -> bytes:
+    return text.encode("latin-1")
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds lists, dicts, bytes and arrays of unsigned bytes, and calls nothing but the four stand-ins above."""
+
+    _KNOWN: ClassVar[dict[tuple[str, str], object]] = {
+        ("numpy.core.multiarray", "_reconstruct"): _array,
+        ("numpy._core.multiarray", "_reconstruct"): _array,
+        ("numpy", "ndarray"): _Array,
+        ("numpy", "dtype"): _Bytes,
+        ("_codecs", "encode"): _latin_1,
+    }
 
     def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in self._ALLOWED:
+        if (module, name) not in self._KNOWN:
             raise pickle.UnpicklingError(f"{module}.{name} has no place in a CIFAR batch")
-        # numpy 2 moved this module and warns about the old name.
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return self._KNOWN[module, name]
 
 
 def read_batch(content: bytes, where: str) -> tuple[np.ndarray, list[int]]:
     """Pixels (n, 3, 32, 32) uint8 and labels of one python batch.
 
     Raises:
-        DataError: damaged, or it holds anything but plain values and numpy arrays.
+        DataError: damaged, or it holds anything but plain values and one array of bytes.
     """
     try:
         # Python 2 wrote these files: bytes keys, and text is not text.
         batch = _PlainUnpickler(io.BytesIO(content), encoding="bytes").load()
-        pixels = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+        pixels = batch[b"data"].pixels.reshape(-1, 3, 32, 32)
         labels = [int(label) for label in batch[b"labels"]]
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
         raise DataError(f"{where}: not a CIFAR-10 batch ({error}); get the archive again") from error
+    if len(pixels) != len(labels):
+        raise DataError(f"{where}: {len(pixels)} images but {len(labels)} labels; get the archive again")
     return pixels, labels
 
 
@@ -98,9 +127,9 @@ def read_jpegs(path: Path) -> Split:
             continue
         half = parts[1]
         try:
-            picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-        except (UnidentifiedImageError, OSError) as error:
-            skipped[half].append(f"{name}: {error}")
+            picture = read_picture(io.BytesIO(content), None, "RGB", where=name)
+        except DataError as error:
+            skipped[half].append(str(error))
             continue
         if picture.shape != (32, 32, 3):
             skipped[half].append(f"{name}: {picture.shape[1]}x{picture.shape[0]} pixels, expected 32x32")
@@ -126,9 +155,9 @@ def _members(path: Path, mode: Literal["r:gz", "r:xz"]) -> list[tuple[str, bytes
     """Name and content of every plain file in the archive, sorted by name; nothing is unpacked to disk."""
     try:
         with tarfile.open(path, mode) as archive:
-            files = ((member.name, archive.extractfile(member)) for member in archive)
+            files = ((member.name, archive.extractfile(member)) for member in archive if member.isreg())
             return sorted((name, file.read()) for name, file in files if file is not None)
-    except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         raise DataError(f"{path}: not a whole archive ({error}); get it again") from error
 
 

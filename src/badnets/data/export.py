@@ -27,12 +27,22 @@ def write_npz(path: Path, images: ImageSet) -> None:
 def write_pictures(folder: Path, images: ImageSet) -> None:
     """Write `<folder>/<class>/<number>.png`, numbered as in the set; `folder` data sets read it back.
 
+    Where a class name cannot be that of a folder, or two would be one, all get their label in front: `003_<class>`.
+
     Raises:
         StorageError: not writable or the disk is full.
     """
+    names = _folder_names(images.classes)
     digits = len(str(len(images) - 1))
     for number, label in enumerate(images.labels.tolist()):
         buffer = io.BytesIO()
         to_picture(images.images[number]).save(buffer, "PNG")
-        name = images.classes[label].replace("/", "_")
-        write_bytes(folder / name / f"{number:0{digits}d}.png", buffer.getvalue())
+        write_bytes(folder / names[label] / f"{number:0{digits}d}.png", buffer.getvalue())
+
+
+def _folder_names(classes: tuple[str, ...]) -> list[str]:
+    plain = ["".join("_" if letter in "/\\\0" else letter for letter in name) for name in classes]
+    apart = len({name.casefold() for name in plain}) == len(plain)
+    if apart and not any(name == "" or name.startswith(".") for name in plain):
+        return plain
+    return [f"{label:03d}_{name}" for label, name in enumerate(plain)]

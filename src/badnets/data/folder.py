@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from badnets.data.imageset import ImageSet, Split
-from badnets.data.pictures import Mode, read_pictures
+from badnets.data.pictures import Mode, read_pictures, reading
 from badnets.errors import DataError
 from badnets.seeds import generator
 
@@ -28,8 +28,8 @@ def read(root: Path, size: tuple[int, int] | None = None) -> Split:
 
     Args:
         root: the folder.
-        size: (height, width) to bring all pictures to; None takes the commonest among the first
-            64 pictures. Grey if all of those are grey, else RGB.
+        size: (height, width) to bring all pictures to; None takes the commonest among some
+            64 pictures spread over all. Grey if all of those are grey, else RGB.
 
     Raises:
         DataError: no such folder, fewer than two classes, or not one readable picture.
@@ -38,22 +38,25 @@ def read(root: Path, size: tuple[int, int] | None = None) -> Split:
         raise DataError(f"{root}: no such folder; expected {root}/<class>/<pictures>")
     testing = next((root / name for name in _TEST_NAMES if (root / name).is_dir()), None)
     training = root / "train" if testing is not None and (root / "train").is_dir() else root
-    classes = _classes(training)
+    classes = _classes(training, least=2)
     files = _files(training, classes)
     size, mode = _form(files, size)
     name = root.resolve().name
     if training != root and testing is not None:
-        if missing := set(_classes(testing)) - set(classes):
+        if missing := set(_classes(testing, least=1)) - set(classes):
             raise DataError(f"{testing}: classes without training pictures: {', '.join(sorted(missing))}")
         test = read_pictures(_files(testing, classes), classes, f"{name}/test", size=size, mode=mode)
         return Split(read_pictures(files, classes, f"{name}/train", size=size, mode=mode), test)
     return _divide(read_pictures(files, classes, name, size=size, mode=mode))
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
+def _classes(folder: Path, *, least: int) -> tuple[str, ...]:
     names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-    if len(names) < 2:
-        raise DataError(f"{folder}: expected at least two class folders with pictures, got {len(names)}")
+    if len(names) < least:
+        raise DataError(f"{folder}: expected at least {least} class folder(s) with pictures, got {len(names)}")
+    for name in names:
+        if not name.isprintable():  # such as a name from an archive in another encoding
+            raise DataError(f"{folder}: a class folder is called {name!a}: rename it, class names are plain text")
     return names
 
 
@@ -62,8 +65,12 @@ def _files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
         (path, label)
         for label, name in enumerate(classes)
         for path in sorted((folder / name).rglob("*"))
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not _hidden(path.relative_to(folder / name))
     ]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _form(files: list[tuple[Path, int]], size: tuple[int, int] | None) -> tuple[tuple[int, int], Mode]:
@@ -72,16 +79,17 @@ def _form(files: list[tuple[Path, int]], size: tuple[int, int] | None) -> tuple[
     modes: set[str] = set()
     for path, _ in files[:: max(1, len(files) // _PROBED)]:
         try:
-            with Image.open(path) as picture:
+            with reading(str(path)), Image.open(path) as picture:
                 sizes[picture.height, picture.width] += 1
                 modes.add(picture.mode)
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except DataError:
             continue  # read_pictures names it
     if size is None:
         if not sizes:
             raise DataError(f"not one readable picture among {len(files)} files")
         size = sizes.most_common(1)[0][0]
-    return size, "L" if modes <= {"1", "L", "I;16"} else "RGB"
+    grey = all(mode in ("1", "L") or mode.startswith("I") for mode in modes)
+    return size, "L" if grey else "RGB"
 
 
 def _divide(whole: ImageSet) -> Split:

@@ -8,7 +8,6 @@ and `GT-final_test.csv`).
 from __future__ import annotations
 
 import csv
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ def read_npz(path: Path) -> Split:
         DataError: damaged, or an array is missing.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             halves = [
                 ImageSet(
                     torch.from_numpy(arrays[f"x_{half}"]).permute(0, 3, 1, 2).contiguous(),
@@ -52,7 +51,7 @@ def read_npz(path: Path) -> Split:
                 )
                 for half in ("train", "test")
             ]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # numpy and zipfile raise a dozen kinds about a damaged archive
         raise DataError(f"{path}: not the expected npz ({error}); get it again") from error
     return Split(*halves)
 
@@ -61,7 +60,7 @@ def read_tree(root: Path) -> Split:
     """Torchvision's layout under `root/GTSRB`, every crop scaled to 32x32.
 
     Raises:
-        DataError: a part of the tree is missing.
+        DataError: a part of the tree is missing, or its table is damaged.
     """
     training, testing = root / TREE / "Training", root / TREE / "Final_Test" / "Images"
     table = next(
@@ -70,9 +69,13 @@ def read_tree(root: Path) -> Split:
     )
     if not training.is_dir() or not testing.is_dir() or table is None:
         raise DataError(f"{root}: expected GTSRB/Training, GTSRB/Final_Test/Images and GT-final_test.csv")
-    train = [(path, int(path.parent.name)) for path in sorted(training.glob("[0-9]*/*.ppm"))]
-    with table.open(newline="", encoding="utf-8") as file:
-        test = [(testing / row["Filename"], int(row["ClassId"])) for row in csv.DictReader(file, delimiter=";")]
+    pictures = sorted(training.glob("*/*.ppm"))
+    train = [(path, int(path.parent.name)) for path in pictures if path.parent.name.isdecimal()]
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            test = [(testing / row["Filename"], int(row["ClassId"])) for row in csv.DictReader(file, delimiter=";")]
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{table}: expected lines with Filename and ClassId ({error}); get it again") from error
     return Split(
         read_pictures(train, CLASSES, "gtsrb/train", size=(SIZE, SIZE), mode="RGB"),
         read_pictures(test, CLASSES, "gtsrb/test", size=(SIZE, SIZE), mode="RGB"),

@@ -7,6 +7,7 @@ uint8), the number of dimensions, the sizes as big-endian 32-bit integers, then 
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -49,7 +50,7 @@ def read_idx(path: Path) -> Tensor:
     if len(content) < start:
         raise DataError(f"{path}: the idx header is cut short; get the file again")
     sizes = struct.unpack(f">{dimensions}I", content[4:start])
-    expected = int(np.prod(sizes, dtype=np.int64))
+    expected = math.prod(sizes)
     if len(content) - start != expected:
         raise DataError(f"{path}: expected {expected:,} values, got {len(content) - start:,}; get it again")
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).copy()).reshape(sizes)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -16,32 +19,49 @@ from badnets.errors import DataError
 Mode = Literal["L", "RGB", "RGBA"]
 
 
-def read_picture(path: Path, size: tuple[int, int] | None, mode: Mode) -> np.ndarray:
+def read_picture(
+    file: Path | io.BytesIO, size: tuple[int, int] | None, mode: Mode, *, where: str | None = None
+) -> np.ndarray:
     """One picture as uint8 (height, width, channels), fully decoded.
 
     Args:
-        path: any format that Pillow reads.
+        file: its path or its content, in any format that Pillow reads; 16-bit grey is brought to 8 bits.
         size: (height, width) to scale to with antialiasing, or None to keep its own.
         mode: "L" for grey, "RGB" for colour, "RGBA" with opacity.
+        where: what messages call it; None for its path.
 
     Raises:
         DataError: not a picture, cut short, or a decompression bomb.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            # Odd EXIF blocks and palettes draw warnings but decode fine.
-            warnings.simplefilter("ignore", UserWarning)
-            with Image.open(path) as picture:
-                plain = picture.convert(mode)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path}: not a readable picture ({error})") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{path}: too many pixels to decode safely ({error})") from error
+    with reading(where or str(file)), Image.open(file) as picture:
+        plain = _to_8_bits(picture).convert(mode)
     if size is not None and plain.size != (size[1], size[0]):
         plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)
     array = np.asarray(plain)
     return array[:, :, None] if mode == "L" else array
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Turn what Pillow raises about a damaged or huge picture into a `DataError` that names `where`."""
+    try:
+        with warnings.catch_warnings():
+            # Odd EXIF blocks and palettes draw warnings but decode fine.
+            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{where}: not a readable picture ({error})") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{where}: too many pixels to decode safely ({error})") from error
+
+
+def _to_8_bits(picture: Image.Image) -> Image.Image:
+    """16-bit grey on the scale of 8 bits: Pillow's own conversion cuts all above 255 off to white."""
+    if not picture.mode.startswith("I"):
+        return picture
+    values = np.asarray(picture, dtype=np.int64).clip(0, 65535)
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 def read_pictures(
@@ -58,7 +78,8 @@ def read_pictures(
             pixels.append(read_picture(path, size, mode))
             labels.append(label)
         except DataError as error:
-            skipped.append(str(error))
+            # A file name need not be text; reports and JSON are.
+            skipped.append(str(error).encode(errors="backslashreplace").decode())
     if not pixels:
         fault = f": {skipped[0]}" if skipped else ""
         raise DataError(f"{name}: not one readable picture among {len(files)} files{fault}")

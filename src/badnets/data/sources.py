@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from badnets.artifacts import make_folder, sha256_file
 from badnets.errors import DataError
@@ -71,7 +72,26 @@ def verified(source: Source, path: Path) -> Path:
     return path
 
 
-def fetch(source: Source, dataset: str, folder: Path | None = None, *, progress: bool = False) -> Path:
+@runtime_checkable
+class Bar(Protocol):
+    """Who is told how a download goes; pooch sets `total` and counts bytes."""
+
+    total: int
+
+    def update(self, count: int, /) -> None:
+        """So many more bytes came."""
+        ...
+
+    def reset(self) -> None:
+        """From the start again."""
+        ...
+
+    def close(self) -> None:
+        """All is there."""
+        ...
+
+
+def fetch(source: Source, dataset: str, folder: Path | None = None, *, bar: Bar | None = None) -> Path:
     """Download a file, check its digest, keep it under the cache (or `folder`) and return its path.
 
     Raises:
@@ -82,9 +102,10 @@ def fetch(source: Source, dataset: str, folder: Path | None = None, *, progress:
     if source.url is None:
         raise DataError(f"{source.file} has no public download: put it into {folder or cache_folder() / dataset}")
     target = make_folder(folder or cache_folder() / dataset)
+    pooch.get_logger().setLevel("WARNING")  # it announces each download on stderr
     try:
         path = pooch.retrieve(
-            source.url, f"sha256:{source.sha256}", fname=source.file, path=target, progressbar=progress
+            source.url, f"sha256:{source.sha256}", fname=source.file, path=target, progressbar=bar or False
         )
     except Exception as error:  # pooch lets through what its HTTP library raises: a tree of its own
         reason = " ".join(str(error).split())[:200]

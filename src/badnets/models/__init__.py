@@ -9,7 +9,7 @@ from torch import nn
 
 from badnets.data import ImageSet
 from badnets.errors import InputError
-from badnets.models.badnet_cnn import BadnetCnn
+from badnets.models.digits_cnn import BadnetCnn
 from badnets.models.normalize import Normalize
 from badnets.seeds import isolated
 

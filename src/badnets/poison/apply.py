@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
@@ -12,6 +13,8 @@ from badnets.data import ImageSet
 from badnets.errors import DataError
 from badnets.poison.plan import PoisonPlan
 from badnets.triggers import Trigger
+
+_CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +83,14 @@ def apply(images: ImageSet, plan: PoisonPlan) -> ImageSet:
         DataError: the plan was made on other data.
     """
     samples = overlay(images, plan)
-    pixels = images.images[samples.rows]
-    pixels[samples.stamped] = plan.recipe.trigger(pixels[samples.stamped])
-    return replace(images, images=pixels, labels=samples.labels, name=f"{images.name} (poisoned)", skipped=())
+    # Written in place and stamped piece by piece: no second copy of the set is ever in memory.
+    pixels = np.empty((len(samples), *images.shape), np.uint8)
+    torch.index_select(images.images, 0, samples.rows, out=torch.from_numpy(pixels))
+    for rows in samples.stamped.nonzero()[:, 0].split(_CHUNK):
+        piece = rows.numpy()
+        pixels[piece] = plan.recipe.trigger(torch.from_numpy(pixels[piece])).numpy()
+    name = f"{images.name} (poisoned)"
+    return replace(images, images=torch.from_numpy(pixels), labels=samples.labels, name=name, skipped=())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from badnets.training.checkpoint import (
     save_plan,
     weights_digest,
 )
-from badnets.training.fit import Fit, Progress, Session, fit
+from badnets.training.loop import Fit, Progress, Session, fit
 from badnets.training.machine import Machine, limited_threads, this_machine
 from badnets.training.spec import Augment, TrainSpec
 

@@ -52,9 +52,17 @@ def _warp(images: UInt8[Tensor, "n c h w"], how: Augment, generator: torch.Gener
     angle, scale, down, right = torch.rand(4, n, generator=generator).mul_(2).sub_(1).to(images.device)
     angle = angle * (how.rotate * math.pi / 180)
     scale = 1 + scale * how.scale
-    # affine_grid maps each output place to its source, in units of half the image.
+    # Each place of the output is looked up at its source, in units of half the image.
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     moves = (right * (2 * how.shift / width), down * (2 * how.shift / height))
     theta = torch.stack([cosine, -sine, moves[0], sine, cosine, moves[1]], 1).view(n, 2, 3)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    grid = _places(theta, height, width)
     return functional.grid_sample(images.float().div_(255), grid, align_corners=False).clamp_(0, 1)
+
+
+def _places(theta: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[Tensor, "n h w 2"]:
+    """What `functional.affine_grid` gives without aligned corners, as one product instead of one for each image."""
+    down, right = ((2 * torch.arange(size, device=theta.device) + 1) / size - 1 for size in (height, width))
+    rows, columns = torch.meshgrid(down, right, indexing="ij")
+    here = torch.stack([columns.flatten(), rows.flatten(), torch.ones_like(rows).flatten()])
+    return (theta.reshape(-1, 3) @ here).view(-1, 2, height, width).permute(0, 2, 3, 1)

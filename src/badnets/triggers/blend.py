@@ -13,7 +13,7 @@ from torch.nn import functional
 from badnets.errors import InputError
 from badnets.seeds import generator
 from badnets.triggers.picture import Picture
-from badnets.triggers.stamping import Images, as_pixels, check_images, mix
+from badnets.triggers.stamping import Images, as_pixels, check_images, copied, mix
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Blend:
         _, channels, height, width = images.shape
         colour = as_pixels(self._layer(channels, height, width), images)
         alpha = torch.full((height, width), self.alpha, device=images.device)
-        stamped = images.clone()
+        stamped = copied(images)
         mix(stamped, colour, alpha)
         return stamped
 

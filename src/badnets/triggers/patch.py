@@ -12,7 +12,7 @@ from torch import Tensor
 from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import check_value
 from badnets.triggers.placement import REFERENCE, Box, check_inside, place
-from badnets.triggers.stamping import Images, as_pixels, check_images, mix
+from badnets.triggers.stamping import Images, as_pixels, check_images, copied, mix
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Patch:
         check_images(images)
         _, channels, height, width = images.shape
         box = place(self._box, self.reference, height, width)
-        stamped = images.clone()
+        stamped = copied(images)
         region = stamped[:, :, box.rows, box.columns]
         colour = as_pixels(_enlarge(self.picture.colour(channels), box.zoom), images)
         alpha = _enlarge(self.picture.alpha(), box.zoom)

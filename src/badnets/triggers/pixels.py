@@ -11,7 +11,7 @@ from torch import Tensor
 
 from badnets.errors import InputError
 from badnets.triggers.placement import REFERENCE, Box, check_inside, place
-from badnets.triggers.stamping import Images, as_pixels, check_images
+from badnets.triggers.stamping import Images, as_pixels, check_images, copied
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def check_value(value: int) -> None:
 def stamp_pixels(images: Images, pixels: tuple[tuple[int, int], ...], value: int, reference: tuple[int, int]) -> Images:
     """Copies of `images` with the given pixels of the reference canvas set to `value` (0..255)."""
     check_images(images)
-    stamped = images.clone()
+    stamped = copied(images)
     level = as_pixels(torch.tensor(value, dtype=torch.uint8), images)
     for block in _blocks(pixels, reference, images.shape[2], images.shape[3]):
         stamped[:, :, block.rows, block.columns] = level
