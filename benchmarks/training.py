@@ -3,21 +3,23 @@
     python benchmarks/training.py [--json] [--rounds 7] [--steps 200]
 
 Random pixels of MNIST's shape (60,000 of 1x28x28) and random labels, the paper's CNN, the default `TrainSpec`,
-one thread; all variants take the same step of the optimiser in the same precision. `fit` is timed as a whole,
-with the digest of the start weights, the order of the samples and the card; only the digest of the data, which
-an `ImageSet` computes once in its life, is left to the round that is thrown away.
+one thread; all variants but the usual loop take the same step of the optimiser in the same precision. `fit` is
+timed as a whole, with the digest of the start weights, the order of the samples and the card; only the digest of
+the data, which an `ImageSet` computes once in its life, is left to the round that is thrown away.
 
 Variants:
 
-1. fit: `badnets.training.fit` on clean data.
+1. fit: `training.fit` on clean data.
 2. bare step: the same optimiser steps on one resident, finished batch.
-3. DataLoader: PIL images through torchvision's transforms, one by one, no workers; the same augmentation
-   (`RandomAffine`, bilinear), then `ToTensor`. This order is the quicker one, and the one that is judged by.
-4. DataLoader, tensors first: `ToTensor`, then `RandomAffine`.
-5. fit, poisoned: all-to-all, `Pattern`, rate 0.5, stamped as the batches are made.
-6. fit, not augmented: what augmentation costs.
+3. usual loop: what a torchvision user writes. A DataLoader without workers over PIL images, the same augmentation
+   (`RandomAffine`, bilinear) then `ToTensor`, one by one; float32, `torch.optim.Adam` as it comes.
+4. DataLoader: the same loader, but with our step: fused optimiser, channels last, our precision.
+5. DataLoader, tensors first: the same with `ToTensor` before `RandomAffine`, the slower order.
+6. fit, poisoned: all-to-all, `Pattern`, rate 0.5, stamped as the batches are made.
+7. fit, not augmented: what augmentation costs.
 
-The bare step over the DataLoader is the most that any `fit` could reach against it with this step.
+The bar of 2 is asked of both loops. Against the DataLoader with our own step it can hardly be met: the bare step over
+the DataLoader is the most that any `fit` could reach, and that ratio is printed too.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -47,6 +50,7 @@ from benchmarks.rounds import Bar, Outcome, Variant, compare, machine, parser, p
 
 BARS = (
     Bar("fit", "bare step", 0.85),
+    Bar("fit", "usual loop", 2.0),
     Bar("fit", "DataLoader", 2.0),
     Bar("bare step", "DataLoader"),
     Bar("fit", "DataLoader, tensors first"),
@@ -145,6 +149,18 @@ def with_loader(work: Work, *, tensors_first: bool = False) -> int:
     return images_seen
 
 
+def with_usual_loop(work: Work) -> int:
+    """Train as tutorials do: float32, the optimiser as it comes, images one by one."""
+    model, images_seen = build().train(), 0
+    optimizer = torch.optim.Adam(model.parameters(), lr=work.spec.learning_rate)
+    for images, labels in usual_loader(work):
+        optimizer.zero_grad()
+        functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+        images_seen += len(labels)
+    return images_seen
+
+
 def fresh_state(work: Work) -> State:
     """The network and optimiser that `fit` starts with."""
     model = build()
@@ -162,6 +178,7 @@ def variants(images: ImageSet, steps: int) -> dict[str, Variant]:
     return {
         "fit": lambda: with_fit(clean),
         "bare step": lambda: with_bare_steps(clean),
+        "usual loop": lambda: with_usual_loop(clean),
         "DataLoader": lambda: with_loader(clean),
         "DataLoader, tensors first": lambda: with_loader(clean, tensors_first=True),
         "fit, poisoned": lambda: with_fit(stamped),

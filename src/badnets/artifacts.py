@@ -206,12 +206,16 @@ class RunFolder:
             write_text(self.spec, wanted + "\n")
         elif read_bytes(self.spec).strip() != wanted.encode():
             raise InputError(
-                f"{self.path} holds a run with other settings (see {self.spec}): "
+                f"{self.path} holds a run with other settings or other data (see {self.spec}): "
                 "name another folder with --out, or remove this one"
             )
 
     def log(self, record: dict[str, object]) -> None:
-        """Append one line to `metrics.jsonl`. Raises `StorageError`."""
+        """Append one line to `metrics.jsonl`; a kill right afterwards may lead to its being there twice.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
         make_folder(self.path)
         with storage(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(canonical_json(record) + "\n")

@@ -34,7 +34,9 @@ def test_readme_commands_run(tmp_path: Path) -> None:
     for command in seen:
         if command in RUN_BY_CI:
             continue
-        done = subprocess.run(shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{command}: {done.stderr}"
     assert (tmp_path / "digits.png").stat().st_size > 10_000
     assert (tmp_path / "runs" / "digits" / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -66,7 +68,8 @@ def test_no_page_has_commands_that_nothing_checks() -> None:
 
 
 def test_readme_python_runs(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert blocks
     for block in blocks:
         done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)

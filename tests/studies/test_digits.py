@@ -129,6 +129,9 @@ def test_another_spec_is_refused(finished: tuple[RunFolder, DigitsResult, Split]
     folder, _, split = finished
     with pytest.raises(InputError, match="other settings"):
         run(replace(SPEC, rate=0.4), split, folder, Quiet())
+    fewer = Split(split.train.select(torch.arange(399)), split.test)
+    with pytest.raises(InputError, match="other data"):
+        run(SPEC, fewer, folder, Quiet())
 
 
 def test_stopped_again_and_again_ends_the_same(finished: tuple[RunFolder, DigitsResult, Split], tmp_path: Path) -> None:

@@ -83,7 +83,10 @@ def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | Non
         DataError: its files are missing, damaged, or have another digest than the pinned one.
     """
     if name.startswith("folder:"):
-        return pictures.read(Path(name.removeprefix("folder:")), size)
+        path = name.removeprefix("folder:")
+        if not path:
+            raise InputError("folder: names no folder: expected folder:PATH")
+        return pictures.read(Path(path), size)
     if name not in DATASETS:
         if "/" in name or Path(name).is_dir():
             return pictures.read(Path(name), size)

@@ -37,7 +37,7 @@ def read_picture(
         plain = _to_8_bits(picture).convert(mode)
     if size is not None and plain.size != (size[1], size[0]):
         plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    array = np.asarray(plain)
+    array = np.array(plain)
     return array[:, :, None] if mode == "L" else array
 
 

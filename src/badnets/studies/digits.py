@@ -238,13 +238,14 @@ def run(spec: DigitsSpec, split: Split, folder: RunFolder, observer: Observer) -
         observer: told what happens, and asked whether to stop.
 
     Raises:
-        InputError: the folder holds another study, or the pairs do not fit the classes.
+        InputError: the folder holds another study or one of other data, or the pairs do not fit the classes.
         Stopped: the observer said so.
         StorageError: the folder cannot be written.
     """
     for source, target in spec.pairs:
         SingleTarget(source, target).check(len(split.train.classes))
-    folder.claim(spec)
+    # The digests too: a folder of pictures can change under its name, and finished cells are not run again.
+    folder.claim({"spec": spec, "train": split.train.digest, "test": split.test.digest})
     work = [(seed, cell) for seed in spec.seeds for cell in cells(spec, seed)]
     results = []
     for number, (seed, cell) in enumerate(work, 1):

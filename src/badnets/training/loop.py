@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from badnets.data import ImageSet
-from badnets.errors import Stopped
+from badnets.errors import InputError, Stopped
 from badnets.models import spec_of
 from badnets.poison import TrainingSet
 from badnets.seeds import generator, isolated
@@ -86,6 +87,7 @@ def fit(
 
     Raises:
         Stopped: `session.stop` said so; the same call goes on.
+        InputError: the loss became infinite or undefined.
         CheckpointError: the folder holds another training.
         StorageError: progress could not be written.
     """
@@ -130,6 +132,8 @@ def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Se
         images, labels = make_batch(data, index, spec.augment, stream)
         with isolated(job.seed, "dropout", step):
             loss = train_step(state, step, images.to(machine.device), labels.to(machine.device), machine)
+        if not math.isfinite(loss):
+            raise InputError(f"the loss is {loss} at step {step + 1}: lower the learning rate ({spec.learning_rate})")
         clock.tick(step + 1, position, loss, len(index))
     card = checkpoint.Card(job, data.base.classes, "", clock.mean_loss, round(clock.seconds, 3))
     model.eval()

@@ -48,7 +48,10 @@ def this_machine(device: str = "cpu", threads: int = 1, precision: Precision = "
     """
     if threads < 1:
         raise InputError(f"threads is at least 1, got {threads}")
-    name = torch.device(device).type
+    try:
+        name = torch.device(device).type
+    except RuntimeError as error:
+        raise InputError(f"no device is called {device!r}: cpu and cuda are known") from error
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda was asked for, but torch sees none here: use --device cpu")
     processor = torch.cuda.get_device_name() if name == "cuda" else platform.machine()

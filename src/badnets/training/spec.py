@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,7 +33,7 @@ class Augment:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     def __post_init__(self) -> None:
-        if self.shift < 0 or self.rotate < 0 or not 0 <= self.scale < 1:
+        if self.shift < 0 or not 0 <= self.rotate < math.inf or not 0 <= self.scale < 1:
             raise InputError(f"shift and rotation are 0 or more, scale is in [0, 1), got {self}")
 
 
@@ -72,7 +73,8 @@ class TrainSpec:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise InputError(f"epochs and batch size are at least 1, got {self.epochs} and {self.batch_size}")
-        if self.learning_rate <= 0 or self.weight_decay < 0 or not 0 <= self.label_smoothing < 1:
+        sound = 0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf
+        if not sound or not 0 <= self.label_smoothing < 1:
             raise InputError(
                 "the learning rate is above 0, weight decay at least 0, label smoothing in [0, 1), got "
                 f"{self.learning_rate}, {self.weight_decay}, {self.label_smoothing}"
