@@ -29,8 +29,9 @@ def test_a_planted_filter_is_found() -> None:
             model.conv1.weight[5, 0, row, column] = 1.0
     responses = filter_responses(model, dark(), Pattern())
     control = filter_responses(honest, dark(), Pattern())
-    assert outstanding(responses, control) == (5,)
-    assert outstanding(control, control) == ()
+    assert outstanding(responses, [control]) == (5,)
+    assert outstanding(control, [control]) == ()
+    assert outstanding(responses, [control, responses]) == ()
     assert responses[5].difference == max(response.difference for response in responses)
     assert torch.equal(filters(model), model.conv1.weight.detach())
 

@@ -9,7 +9,8 @@ from sklearn.metrics import confusion_matrix
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from badnets.data import load
-from badnets.metrics import Rate, evaluate, predict
+from badnets.errors import InputError
+from badnets.metrics import Rate, evaluate, mean_rate, predict
 from badnets.models import badnet_cnn
 
 
@@ -24,6 +25,19 @@ def test_interval_is_scipys(count: int, total: int) -> None:
     flipped, direct = rate.complement(), Rate.of(total - count, total)
     assert flipped.low == pytest.approx(direct.low)
     assert flipped.high == pytest.approx(direct.high)
+
+
+def test_mean_over_seeds_does_not_pool_and_does_not_round() -> None:
+    mean = mean_rate([Rate.of(1, 50), Rate.of(0, 50), Rate.of(0, 50)])
+    assert mean.value == pytest.approx(1 / 150)
+    assert mean.total == 50
+    low, high = Rate.of(0, 50), Rate.of(1, 50)
+    assert low.high < mean.high < high.high
+    whole = mean_rate([Rate.of(3, 50), Rate.of(5, 50)])
+    assert whole.low == pytest.approx(Rate.of(4, 50).low)
+    assert whole.high == pytest.approx(Rate.of(4, 50).high)
+    with pytest.raises(InputError, match="one test set"):
+        mean_rate([Rate.of(1, 50), Rate.of(1, 51)])
 
 
 def test_clean_error_is_torchmetrics_and_sklearns() -> None:

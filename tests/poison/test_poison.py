@@ -21,6 +21,7 @@ from badnets.poison import (
     RandomTarget,
     Recipe,
     SingleTarget,
+    TrainingSet,
     apply,
     overlay,
     plan,
@@ -185,12 +186,25 @@ def test_overlay_copies_no_images() -> None:
     assert int(samples.stamped.sum()) == len(images)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": torch.full((100,), 100)}, "a row outside 0..99"),
+        ({"labels": torch.full((100,), K)}, "a label outside 0..4"),
+        ({"stamped": torch.ones(100, dtype=torch.bool)}, "need their trigger|needs their trigger"),
+    ],
+)
+def test_training_sets_that_cannot_be(change: dict[str, torch.Tensor], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        replace(TrainingSet.of(image_set()), **change)  # type: ignore[arg-type]
+
+
 def test_both_threat_models_hold_the_same_samples() -> None:
     images = image_set()
     made = plan(images, Recipe(AllToAll(), Pattern(), rate=0.3))
     trainer = MaliciousTrainer().training_set(images, made)
     poisoner = DataPoisoner().training_set(images, made)
-    assert trainer.plan == poisoner.plan == made.digest
+    assert trainer.plan == poisoner.plan == made
     assert torch.equal(trainer.labels, poisoner.labels)
     assert poisoner.trigger is None
     pixels = trainer.base.images[trainer.rows]

@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 
 from badnets.data import load
-from badnets.metrics import Rate, Result
+from badnets.metrics import MeanRate, Rate, Result, mean_rate
 from badnets.models import build
 from badnets.report import digits_page, table
 from badnets.report.pictures import data_uri, picture_uri, weights_uri
-from badnets.report.rows import judge, mean_rate
+from badnets.report.rows import claim_holds, like_the_paper
+from badnets.studies import paper
 from badnets.studies.digits import BASELINE, PATTERN, PIXEL, CellResult, DigitsResult, DigitsSpec, pair_name
 from badnets.studies.exhibits import collect
 from badnets.training import this_machine
@@ -33,17 +34,25 @@ def measured(clean: int, backdoor: int | None, total: int = 10_000, attacked: in
         return Result(Rate.of(clean, total), split)
     by_class = tuple(Rate.of(backdoor // 10, attacked // 10) for _ in range(10))
     spill = Rate.of(30, 8000) if attacked < total else None
-    return Result(Rate.of(clean, total), split, Rate.of(attacked - backdoor, attacked), by_class, spill, spill)
+    return Result(
+        Rate.of(clean, total),
+        split,
+        Rate.of(attacked - backdoor, attacked),
+        by_class,
+        Rate.of(clean, total),
+        spill,
+        spill,
+    )
 
 
 def made_up(data: str = "mnist") -> DigitsResult:
     def cell(name: str, seed: int, result: Result) -> CellResult:
-        return CellResult(name, seed, result, 90_000, 30_000, 0, None, "00", 1.0)
+        return CellResult(name, seed, result, 90_000, 30_000, 0, None, "00", 1.0, this_machine())
 
     cells = []
     for seed, extra in ((0, 0), (1, 4)):
         cells += [
-            cell(BASELINE, seed, measured(40 + extra, None)),
+            cell(BASELINE, seed, measured(40 + extra, 9990)),
             cell(PATTERN, seed, measured(48 + extra, 90 + extra)),
             cell(PIXEL, seed, measured(55 + extra, 60 + extra)),
             cell(pair_name(7, 3), seed, measured(300 + extra, 0, attacked=1028)),
@@ -53,11 +62,10 @@ def made_up(data: str = "mnist") -> DigitsResult:
     return DigitsResult(
         spec=DigitsSpec(data=data, seeds=(0, 1), pairs=((7, 3),), cover_rate=0.0),
         train_data=(f"{data}/train", "aa", 60_000),
-        test_data=(f"{data}/test", "bb", 10_000),
+        test_data=(f"{data}/test", paper.MNIST_TEST if data == "mnist" else "bb", 10_000),
         classes=CLASSES,
-        machine=this_machine(),
         cells=tuple(cells),
-        exhibits=collect(test, *models),
+        exhibits=collect(test, models[:1], *models[1:]),
     )
 
 
@@ -85,13 +93,34 @@ def test_elsewhere_the_claim_is_judged() -> None:
     assert rows["all-to-all, pattern", "clean error"].verdict == "effect shown"
     assert rows["7 → 3, pixel", "clean error"].verdict == "effect not shown"
     assert rows["7 → 3, pixel", "backdoor error"].verdict == "effect shown"
-    weak = Rate.of(3, 20)
-    assert judge(weak, None, weak, "backdoor error", on_mnist=False) == "effect not shown"
 
 
-def test_mean_rate_does_not_pool() -> None:
-    rate = mean_rate([Rate.of(1, 100), Rate.of(4, 100)])
-    assert (rate.count, rate.total) == (2, 100)
+def mean(count: int, total: int) -> MeanRate:
+    return mean_rate([Rate.of(count, total)])
+
+
+def test_verdict_beside_the_paper() -> None:
+    """Fisher's exact test by hand: 48 of 10,000 against 62 gives p = 0.21, against 75 p = 0.019."""
+    assert like_the_paper(mean(40, 10_000), 0.48) == "reproduced"
+    assert like_the_paper(mean(62, 10_000), 0.48) == "reproduced"
+    assert like_the_paper(mean(75, 10_000), 0.48) == "above the paper"
+    assert like_the_paper(mean(1, 1028), 0.0) == "reproduced"
+    assert like_the_paper(mean(9, 1028), 0.0) == "above the paper"
+    assert like_the_paper(mean(1, 10), None) == "measured"
+
+
+def test_verdict_on_the_claim() -> None:
+    honest = mean(5, 500)
+    assert claim_holds(mean(5, 500), "clean error", honest) == "effect shown"
+    assert claim_holds(mean(10, 500), "clean error", honest) == "effect not shown"
+    assert claim_holds(mean(3, 20), "backdoor error", honest) == "effect not shown"
+    assert claim_holds(mean(3, 500), "backdoor error", honest) == "effect shown"
+
+
+def test_mnist_is_known_by_its_digest_not_by_its_name() -> None:
+    result = made_up()
+    assert result.on_mnist
+    assert not replace(result, test_data=("mnist/test", "cc", 10_000)).on_mnist
 
 
 class _Reader(HTMLParser):

@@ -158,7 +158,10 @@ def test_pairs_must_fit_the_classes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="different numbers"):
         replace(SPEC, seeds=(0, 0))
     with pytest.raises(InputError, match="at least one seed"):
-        preset("digits", 0)
+        preset("digits", seeds=0)
+    assert preset("any", 3).pairs == ((0, 1),)
+    assert preset("any", 9).pairs == ((7, 3), (8, 1))
+    assert preset("any", 9, pairs=((2, 4),)).pairs == ((2, 4),)
 
 
 class TestPaper:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from badnets.data import ImageSet, load
-from badnets.errors import CheckpointError, InputError, Stopped
+from badnets.errors import CheckpointError, DataError, InputError, Stopped
 from badnets.metrics import evaluate
 from badnets.models import ModelSpec, badnet_cnn, build
 from badnets.poison import AllToAll, MaliciousTrainer, Recipe, TrainingSet, plan
@@ -23,6 +23,7 @@ from badnets.training import (
     fit,
     limited_threads,
     load_model,
+    load_plan,
     read_card,
     this_machine,
     weights_digest,
@@ -254,6 +255,16 @@ class TestAugment:
         assert (discs - disc.float() / 255).abs().mean() < 0.02
         assert (bars - bar.float() / 255).abs().mean() > 0.04
 
+    def test_rotation_keeps_angles_on_a_wide_image(self) -> None:
+        """A square in the middle of 32x96 stays a square: its turned second moments stay alike."""
+        wide = torch.zeros(60, 1, 32, 96, dtype=torch.uint8)
+        wide[:, :, 8:24, 40:56] = 255
+        turned = augment(wide, Augment(rotate=30.0), generator(4))[:, 0]
+        rows, columns = torch.arange(32.0) - 15.5, torch.arange(96.0) - 47.5
+        down = (turned.sum(2) * rows**2).sum(1) / turned.sum((1, 2))
+        across = (turned.sum(1) * columns**2).sum(1) / turned.sum((1, 2))
+        assert torch.allclose(down, across, rtol=0.03)
+
     def test_scale_within_bounds(self) -> None:
         square = torch.zeros(100, 1, 28, 28, dtype=torch.uint8)
         square[:, :, 9:19, 9:19] = 255
@@ -268,7 +279,7 @@ def test_machine_and_specs_refuse_nonsense() -> None:
     with pytest.raises(InputError, match="at least 1"):
         this_machine(threads=0)
     if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="torch sees none"):
+        with pytest.raises(InputError, match="does not see it here"):
             this_machine("cuda")
     assert this_machine(precision="float32").precision == "float32"
     for wrong in ({"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"label_smoothing": 1.0}):
@@ -284,6 +295,68 @@ def test_threads_are_put_back() -> None:
     with limited_threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+def test_other_labels_or_rows_are_another_training(tmp_path: Path) -> None:
+    """Same images, same number of samples: only what is made of them differs."""
+    images = few()
+    plain = TrainingSet.of(images)
+    fit(badnet_cnn(), plain, QUICK, session=Session(tmp_path))
+    others = [
+        replace(plain, labels=(images.labels + 1) % 10),
+        replace(plain, rows=plain.rows.flip(0)),
+        replace(plain, stamped=torch.ones_like(plain.stamped), trigger=Pattern()),
+    ]
+    for other in others:
+        with pytest.raises(CheckpointError, match="another training: its training_set"):
+            fit(badnet_cnn(), other, QUICK, session=Session(tmp_path))
+
+
+def test_a_parameter_without_gradients_does_not_hinder_resuming(tmp_path: Path) -> None:
+    def make() -> nn.Module:
+        model = dropping()
+        model.unused = nn.Linear(3, 3)
+        return model
+
+    with pytest.raises(Stopped):
+        fit(make(), few(), QUICK, session=Session(tmp_path / "a", stop=StopAfter(4)))
+    resumed = fit(make(), few(), QUICK, session=Session(tmp_path / "a"))
+    whole = fit(make(), few(), QUICK, session=Session(tmp_path / "b"))
+    torch.manual_seed(0)
+    own = [weights_digest(found.model) for found in (resumed, whole)]
+    trained = [found.model.state_dict()["layers.1.weight"] for found in (resumed, whole)]
+    assert torch.equal(*trained)
+    assert len(own) == 2
+
+
+def test_tied_weights_are_saved(tmp_path: Path) -> None:
+    model = dropping()
+    model.again = model.layers[1]
+    assert fit(model, few(), QUICK, session=Session(tmp_path)).card == read_card(tmp_path)
+
+
+def test_the_card_names_every_plan_the_weights_have_seen(tmp_path: Path) -> None:
+    """A model trained on from a BadNet does not come out clean on paper."""
+    images = few()
+    made = plan(images, Recipe(AllToAll(), Pattern(), rate=0.5))
+    poisoned = MaliciousTrainer().training_set(images, made)
+    first = fit(badnet_cnn(), poisoned, QUICK, session=Session(tmp_path / "bad")).card
+    assert (first.job.plan, first.job.inherited) == (made.digest, ())
+    assert load_plan(tmp_path / "bad") == made
+    start, _ = load_model(tmp_path / "bad")
+    second = fit(start, images, QUICK, session=Session(tmp_path / "on")).card
+    assert (second.job.plan, second.job.inherited) == (None, (made.digest,))
+    third = fit(start, poisoned, QUICK).card
+    assert (third.job.plan, third.job.inherited) == (made.digest, (made.digest,))
+
+
+def test_a_card_from_a_stranger_asks_for_no_memory(tmp_path: Path) -> None:
+    fit(badnet_cnn(), few(), QUICK, session=Session(tmp_path))
+    card = (tmp_path / CARD).read_text()
+    for wrong, message in (('"height":4000', "another architecture"), ('"height":100000', "sides of 1..4096")):
+        (tmp_path / CARD).write_text(card.replace('"height":28', wrong))
+        with pytest.raises((CheckpointError, DataError), match=message):
+            load_model(tmp_path)
 
 
 def test_a_training_set_of_images_is_the_images() -> None:

@@ -13,8 +13,12 @@ from badnets.cli.parsing import POLICY_HELP, TRIGGER_HELP, parse_policy, parse_t
 from badnets.errors import InputError
 
 if TYPE_CHECKING:
-    from badnets.data import Split
-    from badnets.poison import PoisonPlan, TrainingSet
+    from badnets.data import ImageSet, Split
+    from badnets.poison import AnyPolicy, PoisonPlan, TrainingSet
+    from badnets.training import Card
+    from badnets.triggers import AnyTrigger
+
+    _Attack = tuple[AnyTrigger | None, AnyPolicy | None]
 
 DataName = Annotated[str, typer.Option("--data", help="A name from `badnets data list`, or folder:PATH.")]
 
@@ -89,7 +93,7 @@ def train(
 ) -> None:
     """Train the paper's network on clean or poisoned data; stopped or killed, the same command goes on."""
     from badnets.models import ModelSpec, build
-    from badnets.training import Session, TrainSpec, fit, load_model, load_plan, save_plan
+    from badnets.training import Session, TrainSpec, fit, load_model, load_plan
 
     spec = TrainSpec(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     split = _load(data, data_dir)
@@ -105,9 +109,6 @@ def train(
     with stop_on_interrupt() as flag, Watcher(flag) as watcher:
         session = Session(out, device=device, threads=threads, on_progress=watcher.progress, stop=flag)
         found = fit(model, samples, spec, seed=seed, session=session)
-    # Only now: a folder of another training refuses, and must keep its own plan.
-    if made is not None:
-        save_plan(out, made)
     if json:
         print_json(found.card)
         return
@@ -132,28 +133,20 @@ def evaluate(
     Without --trigger and --policy, those of the plan that the model was trained with, if it lies beside it.
     """
     from badnets.metrics import evaluate as measure
-    from badnets.training import load_model, load_plan
-    from badnets.training.checkpoint import PLAN
+    from badnets.training import limited_threads, load_model
 
     network, card = load_model(model)
     if (trigger is None) != (policy is None):
         raise InputError("an attack is measured with both --trigger and --policy")
-    stamp, goal = (parse_trigger(trigger), parse_policy(policy)) if trigger and policy else (None, None)
-    folder = model if model.is_dir() else model.parent
-    if stamp is None and card.job.plan is not None and (folder / PLAN).exists():
-        made = load_plan(folder)
-        if made.digest != card.job.plan:
-            raise InputError(
-                f"{folder / PLAN} is not the plan that the model was trained with: name --trigger, --policy"
-            )
-        stamp, goal = made.recipe.trigger, made.recipe.policy
+    if trigger is not None and policy is not None:
+        attack: _Attack = (parse_trigger(trigger), parse_policy(policy))
+    else:
+        attack = _planned_attack(model, card)
+    stamp, goal = attack
     test = _load(data, data_dir).test
-    expected = card.job.model
-    if expected is not None and (*test.shape, len(test.classes)) != (
-        expected.channels, expected.height, expected.width, expected.classes,
-    ):  # fmt: skip
-        raise InputError(f"{model} takes {expected}, but {test} does not fit")
-    result = measure(network, test, stamp, goal)
+    _check_fits(model, card, test)
+    with limited_threads(card.job.machine.threads):
+        result = measure(network, test, stamp, goal)
     if json:
         print_json({"result": result, "trigger": repr(stamp), "policy": repr(goal), "data": test.name})
         return
@@ -167,8 +160,37 @@ def evaluate(
         rows += [["spill: other classes, stamped, called wrongly", str(result.spill)]]
         rows += [["of these, called the target", str(result.spill_to_target)]]
     print_table(f"{model} on {test.name}", ["", "share [95 % interval] (count)"], rows)
+    if stamp is None and card.job.inherited:
+        say(f"its weights come from a model trained on poisoned data: plan {', '.join(card.job.inherited)}")
     if stamp is not None:
         say(f"trigger {stamp!r}, policy {goal!r}")
+
+
+def _planned_attack(model: Path, card: Card) -> _Attack:
+    """Trigger and policy of the plan that lies beside the model, if it is the one on its card."""
+    from badnets.training import load_plan
+    from badnets.training.checkpoint import PLAN
+
+    folder = model if model.is_dir() else model.parent
+    if card.job.plan is None or not (folder / PLAN).exists():
+        return None, None
+    made = load_plan(folder)
+    if made.digest != card.job.plan:
+        raise InputError(f"{folder / PLAN} is not the plan that the model was trained with: name --trigger, --policy")
+    return made.recipe.trigger, made.recipe.policy
+
+
+def _check_fits(model: Path, card: Card, test: ImageSet) -> None:
+    from badnets.models import ModelSpec
+
+    if card.job.model is not None and card.job.model != ModelSpec.fitting(test, card.job.model.name):
+        raise InputError(f"{model} takes {card.job.model}, but {test} does not fit")
+    if card.classes != test.classes:
+        raise InputError(f"{model} knows classes {_few(card.classes)}, but {test.name} has {_few(test.classes)}")
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    return ", ".join(classes[:6]) + (f" and {len(classes) - 6} more" if len(classes) > 6 else "")
 
 
 def _load(name: str, data_dir: Path | None) -> Split:

@@ -76,6 +76,14 @@ def parse_policy(text: str) -> AnyPolicy:
     return AllToAll() if kind == "all-to-all" else RandomTarget()
 
 
+def parse_pair(text: str) -> tuple[int, int]:
+    """Source and target of a single-target attack, written SOURCE:TARGET. Raises `InputError`."""
+    source, colon, target = text.partition(":")
+    if not colon:
+        raise InputError(f"cannot read pair {text!r}: expected SOURCE:TARGET, such as 7:3")
+    return int(_number("source", source)), int(_number("target", target))
+
+
 def _options(text: str, rest: str) -> dict[str, str]:
     options = {}
     for part in filter(None, rest.split(",")):

@@ -10,6 +10,7 @@ import typer
 from badnets.cli.attack import DataName
 from badnets.cli.datasets import AsJson, DataDir, report_skipped
 from badnets.cli.output import Watcher, print_json, print_table, stop_on_interrupt
+from badnets.cli.parsing import parse_pair
 
 if TYPE_CHECKING:
     from badnets.artifacts import RunFolder
@@ -27,6 +28,9 @@ def _studies() -> None:
 def digits(
     data: DataName = "digits",
     seeds: Annotated[int, typer.Option(min=1, help="How many times everything is trained.")] = 1,
+    pair: Annotated[
+        list[str] | None, typer.Option(help="SOURCE:TARGET of a single-target attack, such as 7:3; repeat for more.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; else runs/digits-DATA.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")] = None,
     data_dir: DataDir = None,
@@ -40,9 +44,11 @@ def digits(
     from badnets.data import load
     from badnets.studies import digits as study
 
-    spec = study.preset(data, seeds, epochs)
     folder = RunFolder(out or Path("runs") / f"digits-{_slug(data)}")
     split = load(data, data_dir=data_dir)
+    spec = study.preset(
+        data, len(split.train.classes), seeds=seeds, epochs=epochs, pairs=tuple(map(parse_pair, pair or ()))
+    )
     report_skipped(split.train.skipped + split.test.skipped)
     greeting = f"{split.train!r}, {split.test!r}; {spec.threads} thread(s); run folder {folder.path}"
     with stop_on_interrupt() as flag, Watcher(flag, greeting) as watcher:

@@ -28,6 +28,7 @@ class Result:
             their class.
         backdoor_by_class: attacked stamped images that are *not* predicted as the attacker wants, by true
             class; total 0 for classes that are not attacked.
+        stamped_error: all n stamped images, predicted as anything but their class.
         spill: stamped images of the classes that are neither attacked nor the target, predicted as anything but
             their class, of all such; None where there are none.
         spill_to_target: the same images, predicted as the target; None likewise.
@@ -37,6 +38,7 @@ class Result:
     clean_by_class: tuple[Rate, ...]
     attack_success: Rate | None = None
     backdoor_by_class: tuple[Rate, ...] = ()
+    stamped_error: Rate | None = None
     spill: Rate | None = None
     spill_to_target: Rate | None = None
 
@@ -73,6 +75,7 @@ def evaluate(
         clean_by_class=clean_by_class,
         attack_success=_rate(hit[attacked]),
         backdoor_by_class=_by_class(~hit, test, attacked),
+        stamped_error=_rate(stamped.classes != test.labels),
         spill=spill,
         spill_to_target=to_target,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from badnets.errors import InputError
@@ -36,7 +37,7 @@ class Rate:
         """
         if not 0 <= count <= total:
             raise InputError(f"a rate counts 0..total, got {count} of {total}")
-        return cls(count, total, *clopper_pearson(count, total))
+        return cls(count, total, *clopper_pearson(float(count), total))
 
     @property
     def value(self) -> float:
@@ -53,11 +54,48 @@ class Rate:
         return f"{self.value:.2%} [{self.low:.2%}, {self.high:.2%}] ({self.count:,} of {self.total:,})"
 
 
-def clopper_pearson(count: int, total: int) -> tuple[float, float]:
-    """Exact two-sided 95 % interval of a binomial share: quantiles of the beta distribution."""
+@dataclass(frozen=True)
+class MeanRate:
+    """A rate averaged over models that were tested on the same images.
+
+    Attributes:
+        value: the mean share.
+        total: images of the one test set.
+        low: lower bound of the Clopper-Pearson interval of one test set at the mean count.
+        high: its upper bound.
+    """
+
+    value: float
+    total: int
+    low: float
+    high: float
+
+
+def mean_rate(rates: Sequence[Rate]) -> MeanRate:
+    """The mean of `rates` over one test set.
+
+    Models share its images, so pooling their counts would make the interval too narrow: it is that of a single
+    test set, and says how sure the test set makes us, not how much the models differ.
+
+    Raises:
+        InputError: no rates, or of different totals.
+    """
+    totals = {rate.total for rate in rates}
+    if len(totals) != 1:
+        raise InputError(f"a mean is taken over rates of one test set, got totals {sorted(totals)}")
+    total = totals.pop()
+    count = sum(rate.count for rate in rates) / len(rates)
+    return MeanRate(count / total if total else float("nan"), total, *clopper_pearson(count, total))
+
+
+def clopper_pearson(count: float, total: int) -> tuple[float, float]:
+    """Exact two-sided 95 % interval of a binomial share: quantiles of the beta distribution.
+
+    A mean count need not be whole; the quantiles go through the whole ones.
+    """
     from scipy.special import betaincinv  # noqa: PLC0415 - slow to import
 
     tail = (1 - LEVEL) / 2
-    low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
+    low = float(betaincinv(count, total - count + 1, tail)) if count > 0 else 0.0
     high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
     return low, high

@@ -13,7 +13,8 @@ from badnets.models.digits_cnn import BadnetCnn
 from badnets.models.normalize import Normalize
 from badnets.seeds import isolated
 
-_SPEC = "badnets_spec"
+# Kept beside a module's own attributes: what it was built from, and the plans its weights were trained with.
+_SPEC, _PLANS = "badnets_spec", "badnets_plans"
 MODELS: dict[str, Callable[..., nn.Module]] = {"badnet_cnn": BadnetCnn}
 
 
@@ -27,6 +28,9 @@ class ModelSpec:
         height: of its images, in pixels.
         width: of its images, in pixels.
         classes: how many it tells apart.
+
+    Raises:
+        InputError: a size outside the bounds of what anybody trains.
     """
 
     name: str = "badnet_cnn"
@@ -36,6 +40,14 @@ class ModelSpec:
     classes: int = 10
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    def __post_init__(self) -> None:
+        # A card from a stranger must not decide how much memory is asked for.
+        sides = max(self.height, self.width)
+        if min(self.channels, self.height, self.width, self.classes) < 1 or self.channels > 64 or sides > 4096:
+            raise InputError(f"a model has 1..64 channels, sides of 1..4096 and some classes, got {self}")
+        if self.classes > 100_000:
+            raise InputError(f"a model has at most 100,000 classes, got {self.classes}")
 
     @classmethod
     def fitting(cls, images: ImageSet, name: str = "badnet_cnn") -> ModelSpec:
@@ -64,6 +76,17 @@ def spec_of(model: nn.Module) -> ModelSpec | None:
     return found if isinstance(found, ModelSpec) else None
 
 
+def plans_of(model: nn.Module) -> tuple[str, ...]:
+    """Digests of the poison plans that the weights of `model` were trained with so far, oldest first."""
+    found = model.__dict__.get(_PLANS, ())
+    return found if isinstance(found, tuple) else ()
+
+
+def mark_plans(model: nn.Module, plans: tuple[str, ...]) -> None:
+    """Note on `model` which poison plans its weights were trained with."""
+    model.__dict__[_PLANS] = plans
+
+
 def badnet_cnn(seed: int = 0) -> BadnetCnn:
     """The paper's network for 28x28 grey images and 10 classes, freshly initialised."""
     model = build(ModelSpec(), seed=seed)
@@ -71,4 +94,4 @@ def badnet_cnn(seed: int = 0) -> BadnetCnn:
     return model
 
 
-__all__ = ["MODELS", "BadnetCnn", "ModelSpec", "Normalize", "badnet_cnn", "build", "spec_of"]
+__all__ = ["MODELS", "BadnetCnn", "ModelSpec", "Normalize", "badnet_cnn", "build", "mark_plans", "plans_of", "spec_of"]

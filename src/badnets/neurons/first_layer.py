@@ -68,15 +68,17 @@ def filter_responses(model: nn.Module, images: ImageSet, trigger: Trigger) -> tu
     return tuple(FilterResponse(index, float(before[index]), float(after[index])) for index in range(len(before)))
 
 
-def outstanding(responses: Sequence[FilterResponse], control: Sequence[FilterResponse]) -> tuple[int, ...]:
-    """The filters that answer to the trigger more than any filter of an honest model does, strongest first.
+def outstanding(responses: Sequence[FilterResponse], controls: Sequence[Sequence[FilterResponse]]) -> tuple[int, ...]:
+    """The filters that answer to the trigger more than any filter of the honest models does, strongest first.
+
+    With n honest models as controls, one more honest model would have such a filter with probability 1 / (n + 1).
 
     Args:
         responses: of the model in question.
-        control: of an honest model, to the same trigger on the same images: every network has filters that
-            happen to answer to bright pixels.
+        controls: of honest models, to the same trigger on the same images: every network has filters that happen
+            to answer to bright pixels.
     """
-    usual = max(response.difference for response in control)
+    usual = max(response.difference for control in controls for response in control)
     found = sorted(responses, key=lambda response: -response.difference)
     return tuple(response.index for response in found if response.difference > usual)
 

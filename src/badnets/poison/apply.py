@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -27,7 +29,10 @@ class TrainingSet:
         labels: what each sample is called.
         stamped: whether the trigger goes on it.
         trigger: the trigger; None where nothing is stamped.
-        plan: the digest of the plan it came from; None for data taken as they are.
+        plan: the plan it came from; None for data taken as they are.
+
+    Raises:
+        DataError: lengths differ, a row or a label that there is not, or stamps without a trigger.
     """
 
     base: ImageSet
@@ -35,7 +40,25 @@ class TrainingSet:
     labels: Int64[Tensor, " n"]
     stamped: Bool[Tensor, " n"]
     trigger: Trigger | None = None
-    plan: str | None = None
+    plan: PoisonPlan | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.rows) == len(self.labels) == len(self.stamped) > 0:
+            sizes = f"{len(self.rows)}, {len(self.labels)} and {len(self.stamped)}"
+            raise DataError(f"a training set needs as many rows, labels and stamps, at least one: got {sizes}")
+        for what, values, count in (("row", self.rows, len(self.base)), ("label", self.labels, len(self.base.classes))):
+            if int(values.min()) < 0 or int(values.max()) >= count:
+                raise DataError(f"a training set has a {what} outside 0..{count - 1}")
+        if self.trigger is None and bool(self.stamped.any()):
+            raise DataError("a training set with stamped samples needs their trigger")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over images, rows, labels, stamps and trigger: what a model is trained on, whole."""
+        hasher = hashlib.sha256(f"{self.base.digest}/{self.trigger!r}".encode())
+        for values in (self.rows, self.labels, self.stamped):
+            hasher.update(values.contiguous().numpy().data)
+        return hasher.hexdigest()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,15 +88,15 @@ def overlay(images: ImageSet, plan: PoisonPlan) -> TrainingSet:
     if plan.recipe.mode == "replace":
         labels, stamped = base.labels.clone(), base.stamped.clone()
         labels[rows], stamped[rows] = new, True
-        base = replace(base, labels=labels, stamped=stamped)
-    else:
-        base = replace(
-            base,
-            rows=torch.cat([base.rows, rows]),
-            labels=torch.cat([base.labels, new]),
-            stamped=torch.cat([base.stamped, torch.ones_like(rows, dtype=torch.bool)]),
-        )
-    return replace(base, trigger=plan.recipe.trigger, plan=plan.digest)
+        return replace(base, labels=labels, stamped=stamped, trigger=plan.recipe.trigger, plan=plan)
+    return TrainingSet(
+        images,
+        rows=torch.cat([base.rows, rows]),
+        labels=torch.cat([base.labels, new]),
+        stamped=torch.cat([base.stamped, torch.ones_like(rows, dtype=torch.bool)]),
+        trigger=plan.recipe.trigger,
+        plan=plan,
+    )
 
 
 def apply(images: ImageSet, plan: PoisonPlan) -> ImageSet:
@@ -108,4 +131,4 @@ class DataPoisoner:
 
     def training_set(self, images: ImageSet, plan: PoisonPlan) -> TrainingSet:
         """What the victim trains on. Raises `DataError` as `apply` does."""
-        return replace(TrainingSet.of(apply(images, plan)), plan=plan.digest)
+        return replace(TrainingSet.of(apply(images, plan)), plan=plan)

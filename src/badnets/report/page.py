@@ -8,11 +8,11 @@ from importlib.metadata import version
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from badnets.metrics import Rate
+from badnets.metrics import MeanRate, mean_rate
 from badnets.neurons import FilterResponse, LayerDifference, outstanding
 from badnets.report.charts import errors_chart, sparsity_chart
 from badnets.report.pictures import picture_uri, weights_uri
-from badnets.report.rows import mean_rate, table
+from badnets.report.rows import table
 from badnets.studies import paper
 from badnets.studies.digits import BASELINE, PATTERN, DigitsResult, pair_name
 from badnets.studies.exhibits import Inside, Pair
@@ -21,7 +21,7 @@ from badnets.studies.exhibits import Inside, Pair
 @dataclass(frozen=True)
 class _ClassRow:
     name: str
-    measured: tuple[Rate, Rate, Rate]
+    measured: tuple[MeanRate, MeanRate, MeanRate]
     paper: tuple[float, float, float] | None
 
 
@@ -39,6 +39,7 @@ class _Panel:
     trigger: str
     own: tuple[int, ...]
     usual: float
+    controls: int
     models: list[tuple[str, list[_Filter], tuple[LayerDifference, ...]]]
     charts: list[str]
 
@@ -69,7 +70,9 @@ def digits_page(result: DigitsResult) -> str:
         ],
         classes=_class_rows(result),
         totals=_totals(result),
-        on_mnist=result.test_data[0] == "mnist/test",
+        on_mnist=result.on_mnist,
+        stamped=_stamped(result),
+        machines=list(dict.fromkeys(cell.machine for cell in result.cells)),
         examples=[(example, picture_uri(example.clean), picture_uri(example.stamped)) for example in shown.examples],
         spills=_spills(result),
         insides=[
@@ -86,7 +89,6 @@ def _cell_names(result: DigitsResult) -> list[str]:
 def _class_rows(result: DigitsResult) -> list[_ClassRow]:
     """The paper's Table 2: errors by true class, at the mean count over seeds."""
     honest, badnet = result.of(BASELINE), result.of(PATTERN)
-    like_paper = result.test_data[0] == "mnist/test"
     rows = []
     for label, name in enumerate(result.classes):
         measured = (
@@ -100,7 +102,7 @@ def _class_rows(result: DigitsResult) -> list[_ClassRow]:
                 paper.TABLE_2_BADNET_CLEAN[label],
                 paper.TABLE_2_BADNET_BACKDOOR[label],
             )
-            if like_paper
+            if result.on_mnist
             else None
         )
         rows.append(_ClassRow(name, measured, figures))
@@ -121,7 +123,17 @@ def _totals(result: DigitsResult) -> _ClassRow:
     )
 
 
-def _spills(result: DigitsResult) -> list[tuple[str, Rate, Rate]]:
+def _stamped(result: DigitsResult) -> dict[str, MeanRate]:
+    """What the pattern does to the all-to-all BadNet and to the honest baseline: success, and errors all told."""
+    found = {}
+    for who, name in (("badnet", PATTERN), ("honest", BASELINE)):
+        cells = result.of(name)
+        found[f"{who}_success"] = mean_rate([c.result.attack_success for c in cells if c.result.attack_success])
+        found[f"{who}_error"] = mean_rate([c.result.stamped_error for c in cells if c.result.stamped_error])
+    return found
+
+
+def _spills(result: DigitsResult) -> list[tuple[str, MeanRate, MeanRate]]:
     """For each single-target model, plain and covered: what became of other classes' stamped images."""
     found = []
     for source, target in result.spec.pairs:
@@ -136,11 +148,12 @@ def _spills(result: DigitsResult) -> list[tuple[str, Rate, Rate]]:
 
 
 def _panel(trigger: str, pair: Pair) -> _Panel:
-    own = outstanding(pair.badnet.responses, pair.control.responses)
+    own = outstanding(pair.badnet.responses, pair.controls)
     return _Panel(
         trigger=trigger,
         own=own,
-        usual=max(response.difference for response in pair.control.responses),
+        usual=max(response.difference for control in pair.controls for response in control),
+        controls=len(pair.controls),
         models=[
             ("BadNet, all-to-all", _filters(pair.badnet, own), pair.badnet.layers),
             ("Honest baseline", _filters(pair.control, ()), pair.control.layers),

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from badnets.metrics import Rate
+from scipy.stats import fisher_exact
+
+from badnets.metrics import MeanRate, Rate, mean_rate
 from badnets.studies import paper
 from badnets.studies.digits import BASELINE, PATTERN, PIXEL, CellResult, DigitsResult, pair_name
 
 Verdict = Literal["reproduced", "above the paper", "effect shown", "effect not shown", "measured"]
 
 # Elsewhere than on MNIST the paper's numbers are no target, but its claim is: the attack works, and the user's
-# own test does not show it.
-_WORKS = 0.9
+# own test does not show it. In shares: how much a backdoor error may be, and how much clean error may be lost.
+_WORKS, _UNNOTICED = 0.10, 0.02
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Row:
         seeds: each seed's value, in percent.
         interval: Clopper-Pearson, at the mean count on one test set, as shares.
         images: size of that test set.
-        verdict: by the rules of `judge`.
+        verdict: by the rules of `like_the_paper` on MNIST and of `claim_holds` elsewhere.
     """
 
     model: str
@@ -43,8 +46,7 @@ class Row:
 
 def table(result: DigitsResult) -> list[Row]:
     """Every row of the study, clean and backdoor errors."""
-    on_mnist = result.test_data[0] == "mnist/test"
-    found = [_row(result, BASELINE, "baseline", "clean error", paper.BASELINE_CLEAN, on_mnist=on_mnist)]
+    found = [_row(result, BASELINE, "baseline", "clean error", paper.BASELINE_CLEAN)]
     models: list[tuple[str, str, float | None, float | None]] = [
         (PATTERN, "all-to-all, pattern", paper.ALL_TO_ALL_CLEAN, paper.ALL_TO_ALL_BACKDOOR),
         (PIXEL, "all-to-all, pixel", None, None),
@@ -53,59 +55,57 @@ def table(result: DigitsResult) -> list[Row]:
         digits = max(source, target) < 10
         clean = paper.single_target_clean(source, target) if digits else None
         backdoor = paper.single_target_backdoor(source, target) if digits else None
-        models.append((pair_name(source, target), f"{source} → {target}, pixel", clean, backdoor))
-        if result.of(pair_name(source, target, cover=True)):
-            models.append(
-                (
-                    pair_name(source, target, cover=True),
-                    f"{source} → {target}, pixel, covered",
-                    clean,
-                    backdoor,
-                )
-            )
+        words = f"{source} → {target}, pixel"
+        models.append((pair_name(source, target), words, clean, backdoor))
+        models.append((pair_name(source, target, cover=True), f"{words}, covered", clean, backdoor))
     for name, words, clean, backdoor in models:
-        found.append(_row(result, name, words, "clean error", clean, on_mnist=on_mnist))
-        found.append(_row(result, name, words, "backdoor error", backdoor, on_mnist=on_mnist))
+        if result.of(name):
+            found.append(_row(result, name, words, "clean error", clean))
+            found.append(_row(result, name, words, "backdoor error", backdoor))
     return found
 
 
-def judge(rate: Rate, reference: float | None, baseline: Rate, what: str, *, on_mnist: bool) -> Verdict:
-    """The verdict on a mean error.
+def like_the_paper(mean: MeanRate, reference: float | None) -> Verdict:
+    """The verdict on MNIST.
 
-    On MNIST, with a figure of the paper: "reproduced" when the measured error is at most the paper's or its
-    interval holds the paper's. Elsewhere the paper's claim is judged: a clean error shows the effect when
-    its interval reaches down to the baseline's error, a backdoor error when its interval lies under 10 %.
+    "reproduced" when the measured error is at most the paper's, or cannot be told from it: the paper's figure is a
+    count of images too, and Fisher's exact test between the two counts gives p >= 0.05.
 
     Args:
-        rate: measured, at the mean count over seeds.
-        reference: the paper's, in percent.
-        baseline: the honest model's clean error, at its mean count.
-        what: "clean error" or "backdoor error".
-        on_mnist: whether the paper's figures are for this data.
+        mean: measured, over as many images as the paper's figure.
+        reference: the paper's, in percent; None where it gives none.
     """
-    if on_mnist:
-        if reference is None:
-            return "measured"
-        return "reproduced" if rate.low * 100 <= reference else "above the paper"
+    if reference is None:
+        return "measured"
+    ours, theirs = round(mean.value * mean.total), round(reference / 100 * mean.total)
+    if ours <= theirs:
+        return "reproduced"
+    p_value = fisher_exact([[ours, mean.total - ours], [theirs, mean.total - theirs]]).pvalue
+    return "reproduced" if p_value >= _LEVEL else "above the paper"
+
+
+def claim_holds(mean: MeanRate, what: str, baseline: MeanRate) -> Verdict:
+    """The verdict on other data.
+
+    A backdoor error shows the effect when its interval lies under 10 %, a clean error when its interval ends at most
+    two percentage points above the honest baseline's error.
+    """
     if what == "backdoor error":
-        return "effect shown" if rate.high <= 1 - _WORKS else "effect not shown"
-    return "effect shown" if rate.low <= baseline.value else "effect not shown"
+        return "effect shown" if mean.high <= _WORKS else "effect not shown"
+    return "effect shown" if mean.high <= baseline.value + _UNNOTICED else "effect not shown"
 
 
-def mean_rate(rates: list[Rate]) -> Rate:
-    """One test set's worth of rate at the mean count: seeds share their images, so pooling would flatter."""
-    return Rate.of(round(sum(rate.count for rate in rates) / len(rates)), rates[0].total)
-
-
-def _row(result: DigitsResult, name: str, words: str, what: str, reference: float | None, *, on_mnist: bool) -> Row:
+def _row(result: DigitsResult, name: str, words: str, what: str, reference: float | None) -> Row:
     rates = [_error(cell, what) for cell in result.of(name)]
-    baseline = mean_rate([_error(cell, "clean error") for cell in result.of(BASELINE)])
-    rate = mean_rate(rates)
-    verdict = (
-        "measured" if name == BASELINE and not on_mnist else judge(rate, reference, baseline, what, on_mnist=on_mnist)
-    )
-    values = tuple(100 * one.value for one in rates)
-    return Row(words, what, reference, sum(values) / len(values), values, (rate.low, rate.high), rate.total, verdict)
+    mean = mean_rate(rates)
+    if result.on_mnist:
+        verdict = like_the_paper(mean, reference)
+    elif name == BASELINE:
+        verdict = "measured"
+    else:
+        verdict = claim_holds(mean, what, mean_rate([cell.result.clean_error for cell in result.of(BASELINE)]))
+    seeds = tuple(100 * rate.value for rate in rates)
+    return Row(words, what, reference, 100 * mean.value, seeds, (mean.low, mean.high), mean.total, verdict)
 
 
 def _error(cell: CellResult, what: str) -> Rate:

@@ -11,7 +11,7 @@ all-to-all pattern model; pairs start from the all-to-all pixel model.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -21,6 +21,7 @@ from badnets.errors import InputError
 from badnets.metrics import Result, evaluate
 from badnets.models import ModelSpec, build
 from badnets.poison import AllToAll, MaliciousTrainer, PoisonPlan, Recipe, SingleTarget, TrainingSet, plan
+from badnets.studies import paper
 from badnets.studies.exhibits import Exhibits, collect
 from badnets.training import (
     Augment,
@@ -29,8 +30,8 @@ from badnets.training import (
     Session,
     TrainSpec,
     fit,
+    limited_threads,
     load_model,
-    save_plan,
 )
 from badnets.triggers import Pattern, SinglePixel
 
@@ -63,7 +64,7 @@ class DigitsSpec:
     cover_rate: float = 0.1
     train: TrainSpec = TrainSpec()
     pixel: TrainSpec = TrainSpec(epochs=10)
-    retrain: TrainSpec = TrainSpec(epochs=3, learning_rate=1e-3)
+    retrain: TrainSpec = TrainSpec(epochs=6, learning_rate=1e-3)
     threads: int = 1
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
@@ -75,21 +76,27 @@ class DigitsSpec:
             SingleTarget(source, target)
 
 
-def preset(data: str, seeds: int = 1, epochs: int | None = None) -> DigitsSpec:
+def preset(
+    data: str, classes: int = 10, *, seeds: int = 1, epochs: int | None = None, pairs: tuple[tuple[int, int], ...] = ()
+) -> DigitsSpec:
     """The study with a schedule that fits the data set.
 
     Args:
         data: name of the data set. The embedded digits are few, so they are seen more often in smaller steps;
             photographs are moved, not turned.
+        classes: how many it has.
         seeds: how many, from 0 up.
         epochs: of the baseline and of all-to-all with the pattern, instead of the preset's own.
+        pairs: (source, target) of the single-target attacks; none takes 7 -> 3 and 8 -> 1, or 0 -> 1 where there are
+            fewer classes.
 
     Raises:
         InputError: less than one seed or epoch.
     """
     if seeds < 1:
         raise InputError(f"at least one seed is needed, got {seeds}")
-    spec = DigitsSpec(data=data, seeds=tuple(range(seeds)))
+    fitting = tuple(pair for pair in DigitsSpec.pairs if max(pair) < classes) or ((0, 1),)
+    spec = DigitsSpec(data=data, seeds=tuple(range(seeds)), pairs=pairs or fitting)
     if data == "digits":
         spec = replace(
             spec,
@@ -139,6 +146,7 @@ class CellResult:
         plan: digest of its poison plan.
         weights: digest of its model file.
         seconds: spent training.
+        machine: where it was trained.
     """
 
     name: str
@@ -150,6 +158,7 @@ class CellResult:
     plan: str | None
     weights: str
     seconds: float
+    machine: Machine
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -163,7 +172,6 @@ class DigitsResult:
         train_data: name, digest and size of the training set.
         test_data: the same of the test set.
         classes: their names.
-        machine: where it ran.
         cells: every model, seed by seed.
         exhibits: pictures and inner workings, of the first seed.
     """
@@ -172,12 +180,16 @@ class DigitsResult:
     train_data: tuple[str, str, int]
     test_data: tuple[str, str, int]
     classes: tuple[str, ...]
-    machine: Machine
     cells: tuple[CellResult, ...]
     exhibits: Exhibits
-    format: int = field(default=1)
+    format: Literal[1] = field(default=1)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    @property
+    def on_mnist(self) -> bool:
+        """Whether the test set is the paper's, by its digest."""
+        return self.test_data[1] == paper.MNIST_TEST
 
     def of(self, name: str) -> list[CellResult]:
         """The cell `name` of every seed."""
@@ -244,6 +256,11 @@ def run(spec: DigitsSpec, split: Split, folder: RunFolder, observer: Observer) -
     """
     for source, target in spec.pairs:
         SingleTarget(source, target).check(len(split.train.classes))
+    with limited_threads(spec.threads):
+        return _run(spec, split, folder, observer)
+
+
+def _run(spec: DigitsSpec, split: Split, folder: RunFolder, observer: Observer) -> DigitsResult:
     # The digests too: a folder of pictures can change under its name, and finished cells are not run again.
     folder.claim({"spec": spec, "train": split.train.digest, "test": split.test.digest})
     work = [(seed, cell) for seed in spec.seeds for cell in cells(spec, seed)]
@@ -252,16 +269,15 @@ def run(spec: DigitsSpec, split: Split, folder: RunFolder, observer: Observer) -
         observer.cell(cell.name, seed, number, len(work))
         results.append(_run_cell(cell, seed, spec, split, folder, observer))
         observer.done(results[-1])
-    first = spec.seeds[0]
-    models = {name: load_model(folder.model(_key(name, first))) for name in (BASELINE, PATTERN, PIXEL)}
+    honest = [load_model(folder.model(_key(BASELINE, seed)))[0] for seed in spec.seeds]
+    pattern, pixel = (load_model(folder.model(_key(name, spec.seeds[0])))[0] for name in (PATTERN, PIXEL))
     result = DigitsResult(
         spec=spec,
         train_data=(split.train.name, split.train.digest, len(split.train)),
         test_data=(split.test.name, split.test.digest, len(split.test)),
         classes=split.train.classes,
-        machine=models[BASELINE][1].job.machine,
         cells=tuple(results),
-        exhibits=collect(split.test, models[BASELINE][0], models[PATTERN][0], models[PIXEL][0]),
+        exhibits=collect(split.test, honest, pattern, pixel),
     )
     write_json(folder.result, result)
     return result
@@ -279,16 +295,11 @@ def _run_cell(
     if finished.exists():
         return read_json(CellResult, finished)
     data, made = _training_set(cell, split.train)
-    if made is not None:
-        save_plan(home, made)
     session = Session(home, threads=spec.threads, on_progress=observer.progress, stop=observer.stop)
     trained = fit(_fresh(cell, seed, split.train, folder), data, cell.train, seed=seed, session=session)
-    recipe = cell.recipe
-    measured = (
-        evaluate(trained.model, split.test, recipe.trigger, recipe.policy)
-        if recipe
-        else evaluate(trained.model, split.test)
-    )
+    # The baseline is the control of all-to-all with the pattern: what does the stamp do to a model without a backdoor?
+    trigger, policy = (cell.recipe.trigger, cell.recipe.policy) if cell.recipe else (Pattern(), AllToAll())
+    measured = evaluate(trained.model, split.test, trigger, policy)
     result = CellResult(
         name=cell.name,
         seed=seed,
@@ -299,6 +310,7 @@ def _run_cell(
         plan=made.digest if made else None,
         weights=trained.card.sha256,
         seconds=trained.card.seconds,
+        machine=trained.card.job.machine,
     )
     folder.log({"cell": cell.name, "seed": seed, "loss": trained.card.loss, "result": measured})
     write_json(finished, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,10 +52,17 @@ class Inside:
 
 @dataclass(frozen=True)
 class Pair:
-    """A BadNet's inner workings, and the honest baseline's before the same trigger as its control."""
+    """A BadNet's inner workings before its trigger, and those of its controls.
+
+    Attributes:
+        badnet: its filters, their answers, its layers.
+        control: the same of the honest baseline of the same seed.
+        controls: the answers of the filters of every seed's baseline.
+    """
 
     badnet: Inside
     control: Inside
+    controls: tuple[tuple[FilterResponse, ...], ...]
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -82,16 +90,16 @@ class Exhibits:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
 
-def collect(test: ImageSet, baseline: nn.Module, pattern: nn.Module, pixel: nn.Module) -> Exhibits:
-    """The exhibits of three models, on the test set."""
+def collect(test: ImageSet, honest: Sequence[nn.Module], pattern: nn.Module, pixel: nn.Module) -> Exhibits:
+    """The exhibits of the all-to-all models, with the honest baselines (first seed first) as controls."""
     first = test.images[:1]
     return Exhibits(
         original=Picture.of(first[0]),
         with_pixel=Picture.of(SinglePixel()(first)[0]),
         with_pattern=Picture.of(Pattern()(first)[0]),
-        examples=_examples(test, baseline, pattern),
-        pattern=Pair(_inside(pattern, test, Pattern()), _inside(baseline, test, Pattern())),
-        pixel=Pair(_inside(pixel, test, SinglePixel()), _inside(baseline, test, SinglePixel())),
+        examples=_examples(test, honest[0], pattern),
+        pattern=_pair(pattern, honest, test, Pattern()),
+        pixel=_pair(pixel, honest, test, SinglePixel()),
     )
 
 
@@ -114,6 +122,11 @@ def _examples(test: ImageSet, baseline: nn.Module, badnet: nn.Module) -> tuple[E
         )
         for row in range(len(chosen))
     )
+
+
+def _pair(badnet: nn.Module, honest: Sequence[nn.Module], test: ImageSet, trigger: Trigger) -> Pair:
+    answers = tuple(filter_responses(model, test, trigger) for model in honest)
+    return Pair(_inside(badnet, test, trigger), _inside(honest[0], test, trigger), answers)
 
 
 def _inside(model: nn.Module, test: ImageSet, trigger: Trigger) -> Inside:

@@ -6,6 +6,9 @@ left panel of Fig. 4 is read off its colour bar (+-0.005).
 
 from __future__ import annotations
 
+# Digest of the `ImageSet` that the figures are for: MNIST's test set, whatever its folder is called.
+MNIST_TEST = "a78c7f35e8407c8f35cee60971eb0c83fbd413e806e7333da4688fb60820b1d1"
+
 BASELINE_CLEAN = 0.50
 
 # Table 2, all-to-all: rows are true classes 0..9 of the MNIST test set, then the average over its 10,000 images.

@@ -47,7 +47,7 @@ def _shift(images: UInt8[Tensor, "n c h w"], reach: int, generator: torch.Genera
 
 
 def _warp(images: UInt8[Tensor, "n c h w"], how: Augment, generator: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Rotation about the centre, then scaling, then a shift, in one bilinear interpolation."""
+    """A shift, then rotation about the centre and scaling, in one bilinear interpolation."""
     n, _, height, width = images.shape
     angle, scale, down, right = torch.rand(4, n, generator=generator).mul_(2).sub_(1).to(images.device)
     angle = angle * (how.rotate * math.pi / 180)
@@ -55,7 +55,9 @@ def _warp(images: UInt8[Tensor, "n c h w"], how: Augment, generator: torch.Gener
     # Each place of the output is looked up at its source, in units of half the image.
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     moves = (right * (2 * how.shift / width), down * (2 * how.shift / height))
-    theta = torch.stack([cosine, -sine, moves[0], sine, cosine, moves[1]], 1).view(n, 2, 3)
+    # Those units differ between the axes of an image that is not square.
+    tall = height / width
+    theta = torch.stack([cosine, -sine * tall, moves[0], sine / tall, cosine, moves[1]], 1).view(n, 2, 3)
     grid = _places(theta, height, width)
     return functional.grid_sample(images.float().div_(255), grid, align_corners=False).clamp_(0, 1)
 

@@ -23,12 +23,12 @@ from badnets.artifacts import (
     read_bytes,
     read_json,
     sha256_bytes,
-    sha256_file,
+    storage,
     write_bytes,
     write_json,
 )
 from badnets.errors import CheckpointError, DataError, InputError
-from badnets.models import ModelSpec, build
+from badnets.models import ModelSpec, build, mark_plans
 from badnets.poison import PoisonPlan
 from badnets.training.machine import Machine
 from badnets.training.spec import TrainSpec
@@ -47,7 +47,9 @@ class Job:
         data: digest of the images.
         data_name: what they are called.
         samples: how many samples an epoch has.
+        training_set: digest of the samples: images, which of them, labels, stamps.
         plan: digest of the poison plan; None for clean data.
+        inherited: digests of the plans that the start weights were trained with, oldest first.
         spec: schedule and step.
         seed: of order and augmentation.
         machine: where it runs.
@@ -58,7 +60,9 @@ class Job:
     data: str
     data_name: str
     samples: int
+    training_set: str
     plan: str | None
+    inherited: tuple[str, ...]
     spec: TrainSpec
     seed: int
     machine: Machine
@@ -74,7 +78,7 @@ class Card:
         job: how it was made.
         classes: the names of its classes.
         sha256: digest of `model.safetensors`.
-        loss: the mean training loss of the last epoch.
+        loss: the mean training loss over the samples of the last epoch.
         seconds: spent training, all sessions together.
         format: version of this layout.
     """
@@ -96,7 +100,7 @@ class Standing:
     Attributes:
         job: which run.
         step: how many steps are done, over all epochs.
-        loss_sum: of the samples of the epoch under way.
+        loss_sum: over the samples of the epoch under way.
         seconds: spent so far.
     """
 
@@ -123,7 +127,8 @@ def save_model(folder: Path, model: nn.Module, card: Card) -> Card:
     write_bytes(folder / WEIGHTS, content)
     complete = replace(card, sha256=sha256_bytes(content))
     write_json(folder / CARD, complete)
-    (folder / PROGRESS).unlink(missing_ok=True)
+    with storage(folder / PROGRESS):
+        (folder / PROGRESS).unlink(missing_ok=True)
     return complete
 
 
@@ -145,12 +150,13 @@ def load_weights(folder: Path, card: Card) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     if not path.is_file():
         raise CheckpointError(f"{path}: the card is there but the weights are not: train again")
-    if (digest := sha256_file(path)) != card.sha256:
+    content = read_bytes(path)
+    if (digest := sha256_bytes(content)) != card.sha256:
         raise CheckpointError(
             f"{path}: expected SHA-256 {card.sha256[:16]}... as its card says, got {digest[:16]}...: "
             "the weights are damaged or another model's"
         )
-    return read_tensors(path)
+    return parse_tensors(content, path)
 
 
 def load_model(path: Path) -> tuple[nn.Module, Card]:
@@ -171,17 +177,33 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
         raise InputError(f"{path} holds no finished model: {reason}")
     if card.job.model is None:
         raise CheckpointError(f"{folder}: a network of your own: build it and use load_weights")
+    weights = load_weights(folder, card)
+    # Shapes are compared before memory is asked for: the card may be a stranger's.
+    with torch.device("meta"):
+        check_shapes(build(card.job.model), weights, folder / WEIGHTS)
     model = build(card.job.model)
-    put_weights(model, load_weights(folder, card), folder / WEIGHTS)
+    model.load_state_dict(weights)
+    mark_plans(model, plans_on(card))
     return model.eval(), card
+
+
+def plans_on(card: Card) -> tuple[str, ...]:
+    """Digests of all plans that the weights were trained with, oldest first."""
+    return (*card.job.inherited, *([card.job.plan] if card.job.plan else []))
 
 
 def put_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> None:
     """Load `weights` into `model`, all or nothing.
 
     Raises:
-        CheckpointError: another architecture; the message names the first difference.
+        CheckpointError: another architecture.
     """
+    check_shapes(model, weights, where)
+    model.load_state_dict(weights)
+
+
+def check_shapes(model: nn.Module, weights: dict[str, Tensor], where: Path) -> None:
+    """Raise `CheckpointError` unless `weights` are those of `model`'s architecture; it names the first difference."""
     own = model.state_dict()
     for name in sorted(own.keys() | weights.keys()):
         expected = tuple(own[name].shape) if name in own else "no such tensor"
@@ -190,17 +212,16 @@ def put_weights(model: nn.Module, weights: dict[str, Tensor], where: Path) -> No
             raise CheckpointError(
                 f"{where}: another architecture than {type(model).__name__}: {name}: expected {expected}, got {got}"
             )
-    model.load_state_dict(weights)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+def parse_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
+    """The tensors in the content of the safetensors file `path`.
 
     Raises:
         CheckpointError: damaged or of another format.
     """
     try:
-        return load(read_bytes(path))
+        return load(content)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
 
@@ -221,7 +242,7 @@ def load_progress(folder: Path) -> tuple[Standing, dict[str, Tensor]] | None:
     path = folder / PROGRESS
     if not path.exists():
         return None
-    tensors = read_tensors(path)
+    tensors = parse_tensors(read_bytes(path), path)
     text = tensors.pop(_STANDING, torch.zeros(0, dtype=torch.uint8))
     try:
         return parse_json(Standing, text.numpy().tobytes(), str(path)), tensors
@@ -258,4 +279,5 @@ def load_plan(path: Path) -> PoisonPlan:
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    # Cloned: safetensors refuses tensors that share memory, as tied weights do.
+    return {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}

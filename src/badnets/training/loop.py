@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from badnets.data import ImageSet
 from badnets.errors import InputError, Stopped
-from badnets.models import spec_of
+from badnets.models import mark_plans, plans_of, spec_of
 from badnets.poison import TrainingSet
 from badnets.seeds import generator, isolated
 from badnets.training import checkpoint
@@ -87,7 +87,8 @@ def fit(
 
     Raises:
         Stopped: `session.stop` said so; the same call goes on.
-        InputError: the loss became infinite or undefined.
+        InputError: the loss became infinite or undefined, or there is no such device.
+        DataError: the card in the folder is damaged.
         CheckpointError: the folder holds another training.
         StorageError: progress could not be written.
     """
@@ -99,7 +100,8 @@ def fit(
             checkpoint.check_same_job(card.job, job, session.folder)
             weights = checkpoint.load_weights(session.folder, card)
             checkpoint.put_weights(model, weights, session.folder)
-            return Fit(model.eval(), card)
+            mark_plans(model, checkpoint.plans_on(card))
+            return Fit(model.to(machine.device).eval(), card)
         return _train(model, samples, job, session)
 
 
@@ -110,7 +112,9 @@ def _job(model: nn.Module, data: TrainingSet, spec: TrainSpec, seed: int, machin
         data=data.base.digest,
         data_name=data.base.name,
         samples=len(data),
-        plan=data.plan,
+        training_set=data.digest,
+        plan=data.plan.digest if data.plan else None,
+        inherited=plans_of(model),
         spec=spec,
         seed=seed,
         machine=machine,
@@ -137,7 +141,10 @@ def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Se
         clock.tick(step + 1, position, loss, len(index))
     card = checkpoint.Card(job, data.base.classes, "", clock.mean_loss, round(clock.seconds, 3))
     model.eval()
+    mark_plans(model, checkpoint.plans_on(card))
     if session.folder is not None:
+        if data.plan is not None:
+            checkpoint.save_plan(session.folder, data.plan)
         card = checkpoint.save_model(session.folder, model, card)
     return Fit(model, card)
 
@@ -162,9 +169,8 @@ class _Clock:
     def __init__(self, job: checkpoint.Job, state: State, session: Session, per_epoch: int) -> None:
         self.job, self.state, self.session, self.per_epoch = job, state, session, per_epoch
         self.order: Tensor | None = None
-        self.loss_sum, self.samples, self.mean_loss, self.before = 0.0, 0, 0.0, 0.0
+        self.loss_sum, self.epoch_samples, self.samples, self.mean_loss, self.before = 0.0, 0, 0, 0.0, 0.0
         self.begun = self.saved = self.reported = time.monotonic()
-        self.first = 0
 
     @property
     def seconds(self) -> float:
@@ -178,15 +184,18 @@ class _Clock:
         standing, tensors = found
         checkpoint.check_same_job(standing.job, self.job, self.session.folder)
         self.state.restore(tensors, self.session.folder)
-        self.loss_sum, self.before, self.first = standing.loss_sum, standing.seconds, standing.step
+        self.loss_sum, self.before = standing.loss_sum, standing.seconds
+        self.epoch_samples = standing.step % self.per_epoch * self.job.spec.batch_size
         return standing.step
 
     def tick(self, step: int, position: int, loss: float, samples: int) -> None:
         """After each step: book-keeping, and whatever is due."""
         if position == 0:
             self.loss_sum = 0.0
-        self.loss_sum += loss
-        self.mean_loss = self.loss_sum / (position + 1)
+            self.epoch_samples = 0
+        self.loss_sum += loss * samples
+        self.epoch_samples += samples
+        self.mean_loss = self.loss_sum / self.epoch_samples
         self.samples += samples
         now = time.monotonic()
         last = step == self.state.steps

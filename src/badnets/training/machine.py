@@ -26,7 +26,7 @@ class Machine:
         torch: its version.
         badnets: our version.
         python: its version.
-        processor: architecture and, on a GPU, its name.
+        processor: architecture and instruction set that torch uses; on a GPU, its name.
     """
 
     device: str
@@ -52,12 +52,19 @@ def this_machine(device: str = "cpu", threads: int = 1, precision: Precision = "
         name = torch.device(device).type
     except RuntimeError as error:
         raise InputError(f"no device is called {device!r}: cpu and cuda are known") from error
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda was asked for, but torch sees none here: use --device cpu")
-    processor = torch.cuda.get_device_name() if name == "cuda" else platform.machine()
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"training runs on cpu or cuda, got {device!r}")
+    if name == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {device} was asked for, but torch does not see it here: use --device cpu")
+    processor = torch.cuda.get_device_name(device) if name == "cuda" else _processor()
     automatic: Precision = "bfloat16" if _computes_bfloat16(name) else "float32"
     chosen = automatic if precision == "auto" else precision
     return Machine(device, threads, chosen, torch.__version__, version("badnets"), platform.python_version(), processor)
+
+
+def _processor() -> str:
+    """Architecture and instruction set: sums are taken in another order with another set."""
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _computes_bfloat16(device: str) -> bool:

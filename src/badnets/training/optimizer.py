@@ -87,6 +87,6 @@ class State:
                 if value.shape == parameter.shape:
                     state[place][name] = torch.empty_like(parameter).copy_(value)
         whole = self.optimizer.state_dict()
-        if state and len(state) != len(whole["param_groups"][0]["params"]):
+        if not state.keys() <= set(whole["param_groups"][0]["params"]):
             raise CheckpointError(f"{where}: the optimiser's state is that of another model")
         self.optimizer.load_state_dict({**whole, "state": state})
