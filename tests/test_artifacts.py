@@ -8,7 +8,6 @@ import json
 import os
 import stat
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +110,7 @@ def test_files_obey_the_umask(tmp_path: Path) -> None:
     ],
     ids=["full", "quota", "read-only", "permission", "other"],
 )
-@pytest.mark.parametrize("where", ["mkstemp", "fsync", "replace"])
+@pytest.mark.parametrize("where", ["open", "fsync", "replace"])
 def test_a_refusing_disk_is_a_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str, where: str
 ) -> None:
@@ -120,7 +119,7 @@ def test_a_refusing_disk_is_a_storage_error(
 
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    owner: Any = {"mkstemp": tempfile, "fsync": os, "replace": Path}[where]
+    owner: Any = {"open": os, "fsync": os, "replace": Path}[where]
     monkeypatch.setattr(owner, where, refuse)
     with pytest.raises(StorageError, match=words) as caught:
         write_bytes(path, b"new")

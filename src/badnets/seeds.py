@@ -37,7 +37,7 @@ def isolated(seed: int, *names: str | int) -> Iterator[None]:
     import torch  # noqa: PLC0415 - the base package works without torch
 
     if torch.cuda.is_initialized():
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()]):
             torch.manual_seed(derive(seed, *names))
             yield
         return

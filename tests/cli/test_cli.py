@@ -62,6 +62,9 @@ def test_triggers_from_files(tmp_path: Path) -> None:
     assert trigger.picture.tensor()[:, 0, 0].tolist() == [10, 20, 30, 128]
 
 
+CLASSES = ("give way", "stop")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -69,16 +72,18 @@ def test_triggers_from_files(tmp_path: Path) -> None:
         ("random", RandomTarget()),
         ("all-to-one:4", AllToOne(4)),
         ("single:7:3", SingleTarget(7, 3)),
+        ("all-to-one:stop", AllToOne(1)),
+        ("single:give way:stop", SingleTarget(0, 1)),
     ],
 )
 def test_policies_in_words(text: str, expected: AnyPolicy) -> None:
-    assert parse_policy(text) == expected
+    assert parse_policy(text, CLASSES) == expected
 
 
-@pytest.mark.parametrize("text", ["single:7", "all-to-one", "single:a:b", "all", "all-to-all:1"])
+@pytest.mark.parametrize("text", ["single:7", "all-to-one", "single:a:b", "all", "all-to-all:1", "all-to-one:stpo"])
 def test_policies_that_make_no_sense(text: str) -> None:
     with pytest.raises(InputError):
-        parse_policy(text)
+        parse_policy(text, CLASSES)
 
 
 def test_help_is_quick_because_it_imports_no_lab() -> None:
@@ -104,7 +109,7 @@ def test_version_and_data_list(call: Any) -> None:  # noqa: ANN401 - the fixture
 def test_show_counts_what_there_is(call: Any, tmp_path: Path) -> None:  # noqa: ANN401 - the fixture above
     out = tmp_path / "sheet.png"
     found = call("data", "show", "digits", "--split", "test", "--out", out, "--json")
-    assert found["classes"] == {str(digit): 50 for digit in range(10)}
+    assert found["classes"] == [{"number": k, "name": str(k), "images": 50} for k in range(10)]
     assert found["digest"] == load("digits").test.digest
     assert found["shape"] == [1, 28, 28]
     assert out.read_bytes().startswith(b"\x89PNG")
@@ -126,6 +131,8 @@ def test_poison_train_evaluate(call: Any, tmp_path: Path) -> None:  # noqa: ANN4
         assert np.array_equal(arrays["images"], poisoned.images.numpy())
         assert np.array_equal(arrays["labels"], poisoned.labels.numpy())
         assert arrays["classes"].tolist() == list(poisoned.classes)
+        assert arrays["rows"][len(train) :].tolist() == list(plan.rows)
+        assert np.flatnonzero(arrays["stamped"]).tolist() == list(range(len(train), len(poisoned)))
     back = load(f"folder:{out / 'images'}")
     assert len(back.train) + len(back.test) == len(poisoned)
     card = call("train", "--plan", out / "plan.json", "--epochs", 1, "--out", model, "--json")
@@ -136,7 +143,7 @@ def test_poison_train_evaluate(call: Any, tmp_path: Path) -> None:  # noqa: ANN4
     expected = evaluate(load_model(model)[0], load("digits").test, Pattern(), SingleTarget(7, 3))
     assert measured["result"] == json.loads(canonical_json(expected))
     other = call("evaluate", model, "--trigger", "pixel", "--policy", "all-to-one:0", "--json")
-    assert other["trigger"] == repr(SinglePixel())
+    assert other["trigger"] == json.loads(canonical_json(SinglePixel()))
     assert other["result"]["attack_success"]["total"] == 450
 
 

@@ -103,6 +103,20 @@ def test_a_class_called_test_is_a_class(tmp_path: Path) -> None:
     assert read(numbered(tmp_path / "a", {"control": 10, "test": 10})).train.classes == ("control", "test")
 
 
+def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
+    assert read(numbered(tmp_path / "a", {"bus": 10, "train": 10})).train.classes == ("bus", "train")
+
+
+def test_half_a_split_is_not_taken_for_classes(tmp_path: Path) -> None:
+    numbered(tmp_path / "a" / "Training", {"ant": 5, "eel": 5})
+    with pytest.raises(DataError, match="no folder for testing"):
+        read(tmp_path / "a")
+    numbered(tmp_path / "a" / "Testing", {"ant": 2, "eel": 2})
+    split = read(tmp_path / "a")
+    assert split.train.classes == ("ant", "eel")
+    assert (len(split.train), len(split.test)) == (10, 4)
+
+
 def test_a_class_without_pictures_keeps_its_number(tmp_path: Path) -> None:
     root = numbered(tmp_path / "a", {"ant": 5, "eel": 5})
     (root / "cat").mkdir()

@@ -68,8 +68,8 @@ def test_a_training_killed_ten_times_ends_with_the_same_bytes(tmp_path: Path) ->
 def test_a_kill_before_every_touch_of_the_disk(tmp_path: Path) -> None:
     told = lives("short", tmp_path, seed=0, kills=0)
     wanted = tmp_path / "unbroken"
-    # Two saved states, weights and card with four touches each, and the state is removed: 17. The 18th never comes.
-    assert [life["code"] for life in told] == [-signal.SIGKILL] * 17 + [0]
+    # Two saved states, weights and card with three touches each, and the state is removed: 13. The 14th never comes.
+    assert [life["code"] for life in told] == [-signal.SIGKILL] * 13 + [0]
     assert [life["saved"] for life in told] == [None] * 4 + [1] * 4 + [2] * 9 + [None]
     assert [life["finished"] for life in told] == [False] * 16 + [True] * 2
     for touch, life in enumerate(told, 1):

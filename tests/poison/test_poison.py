@@ -170,6 +170,7 @@ def test_damaged_plans_are_refused(change: dict[str, tuple[int, ...]]) -> None:
         (lambda: plan(image_set(), Recipe(SingleTarget(0, 9), Pattern())), "out of range: this data has classes 0..4"),
         (lambda: plan(image_set(), Recipe(AllToOne(-1), Pattern())), "out of range"),
         (lambda: plan(image_set(), Recipe(AllToAll(), Pattern(), rate=0.001)), "picks none"),
+        (lambda: plan(image_set(), Recipe(AllToAll(), Pattern(), cover_rate=0.1)), "none left for cover"),
     ],
 )
 def test_bad_values_are_refused(make: object, message: str) -> None:

@@ -55,6 +55,8 @@ def test_plans(policy: AnyPolicy, rate: float, cover: float, seed: int, replaced
         tuple("abcd"),
         "made",
     )
+    if bool(policy.eligible(images.labels).all()):
+        cover = 0.0  # nobody is left to cover
     recipe = Recipe(policy, Pattern(), rate=rate, cover_rate=cover, seed=seed, mode="replace" if replaced else "add")
     made = plan(images, recipe)
     eligible = policy.eligible(images.labels)

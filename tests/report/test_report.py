@@ -79,7 +79,7 @@ def test_rows_by_hand() -> None:
     pattern = rows["all-to-all, pattern", "backdoor error"]
     assert pattern.measured == pytest.approx(0.92)
     expected = Rate.of(92, 10_000)
-    assert pattern.interval == (expected.low, expected.high)
+    assert pattern.interval == pytest.approx((100 * expected.low, 100 * expected.high))
     assert pattern.verdict == "above the paper"
     assert rows["all-to-all, pixel", "clean error"].verdict == "measured"
     assert rows["7 → 3, pixel", "backdoor error"].verdict == "reproduced"

@@ -30,8 +30,10 @@ def poison(
     data: DataName = "digits",
     rate: Annotated[float, typer.Option(help="Share of the attacked images to poison, in (0, 1].")] = 0.1,
     cover: Annotated[float, typer.Option(help="Share of the other images to stamp under their true label.")] = 0.0,
-    mode: Annotated[str, typer.Option(help="add copies beside the clean images, or replace them")] = "add",
-    seed: Annotated[int, typer.Option(help="Of the choice of images.")] = 0,
+    mode: Annotated[
+        str, typer.Option(help="add: stamped copies beside all clean images; replace: the images themselves.")
+    ] = "add",
+    seed: Annotated[int, typer.Option(help="Seed of the choice of images.")] = 0,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Also write a PNG for each image.")] = True,
     data_dir: DataDir = None,
     json: AsJson = False,
@@ -44,17 +46,17 @@ def poison(
 
     if mode not in ("add", "replace"):
         raise InputError(f"mode is add or replace, got {mode!r}")
+    train = _load(data, data_dir).train
     recipe = room.Recipe(
-        parse_policy(policy), parse_trigger(trigger), rate=rate, cover_rate=cover, seed=seed,
+        parse_policy(policy, train.classes), parse_trigger(trigger), rate=rate, cover_rate=cover, seed=seed,
         mode="add" if mode == "add" else "replace",
     )  # fmt: skip
-    train = _load(data, data_dir).train
     plan = room.plan(train, recipe)
-    poisoned = room.apply(train, plan)
+    samples, poisoned = room.overlay(train, plan), room.apply(train, plan)
     if (out / PLAN).exists() and load_plan(out) != plan:
         raise InputError(f"{out} holds another plan and its pictures: name another folder with --out")
     save_plan(out, plan)
-    write_npz(out / "poisoned.npz", poisoned)
+    write_npz(out / "poisoned.npz", poisoned, samples.rows.numpy(), samples.stamped.numpy())
     if images:
         write_pictures(out / "images", poisoned)
     summary = {
@@ -64,9 +66,11 @@ def poison(
     if json:
         print_json(summary)
         return
+    attacked = int(recipe.policy.eligible(train.labels).sum())
     say(
-        f"{len(poisoned):,} images, {plan.poisoned:,} of them falsely labelled ({plan.poisoned_share:.2%}), "
-        f"{plan.covered:,} stamped under their true label; plan {plan.digest[:16]}..."
+        f"{len(poisoned):,} images; falsely labelled {plan.poisoned:,} of {attacked:,} attacked ones "
+        f"({plan.poisoned_share:.2%} of all), stamped under their true label {plan.covered:,} of "
+        f"{len(train) - attacked:,} others; plan {plan.digest[:16]}..."
     )
     typer.echo(out)
 
@@ -81,12 +85,12 @@ def train(
         str,
         typer.Option(help="trainer: stamps go on after augmentation; data: the poisoned files are trained on"),
     ] = "trainer",
-    start: Annotated[Path | None, typer.Option(help="Folder of a finished model to start from.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Folder of a finished model to train on from.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 30,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Largest of the one-cycle schedule.")] = 2e-3,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
-    threads: Annotated[int, typer.Option(help="Of torch; one is fastest for small networks on busy cores.")] = 1,
+    learning_rate: Annotated[float, typer.Option(help="The largest learning rate of the one-cycle schedule.")] = 2e-3,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; one is fastest for small networks on busy cores.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     data_dir: DataDir = None,
     json: AsJson = False,
@@ -122,7 +126,9 @@ def train(
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of a finished model.")],
-    data: DataName = "digits",
+    data: Annotated[
+        str | None, typer.Option("--data", help="As for train; else the data set that the model's card names.")
+    ] = None,
     trigger: Annotated[str | None, typer.Option(help=TRIGGER_HELP)] = None,
     policy: Annotated[str | None, typer.Option(help=POLICY_HELP)] = None,
     data_dir: DataDir = None,
@@ -139,16 +145,16 @@ def evaluate(
     if (trigger is None) != (policy is None):
         raise InputError("an attack is measured with both --trigger and --policy")
     if trigger is not None and policy is not None:
-        attack: _Attack = (parse_trigger(trigger), parse_policy(policy))
+        attack: _Attack = (parse_trigger(trigger), parse_policy(policy, card.classes))
     else:
         attack = _planned_attack(model, card)
     stamp, goal = attack
-    test = _load(data, data_dir).test
+    test = _load(data or _data_of(card), data_dir).test
     _check_fits(model, card, test)
     with limited_threads(card.job.machine.threads):
         result = measure(network, test, stamp, goal)
     if json:
-        print_json({"result": result, "trigger": repr(stamp), "policy": repr(goal), "data": test.name})
+        print_json({"result": result, "trigger": stamp, "policy": goal, "data": test.name})
         return
     rows = [["clean error", str(result.clean_error)]]
     if result.attack_success is not None:
@@ -164,6 +170,16 @@ def evaluate(
         say(f"its weights come from a model trained on poisoned data: plan {', '.join(card.job.inherited)}")
     if stamp is not None:
         say(f"trigger {stamp!r}, policy {goal!r}")
+
+
+def _data_of(card: Card) -> str:
+    """The known data set that a model was trained on."""
+    from badnets.data import DATASETS
+
+    name = card.job.data_name.split("/")[0].split(" ")[0]
+    if name not in DATASETS:
+        raise InputError(f"this model was trained on {card.job.data_name}: say with --data what to test it on")
+    return name
 
 
 def _planned_attack(model: Path, card: Card) -> _Attack:

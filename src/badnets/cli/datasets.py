@@ -15,7 +15,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder with the data set's files; else $BADNETS_DATA and the download cache."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs on stdout.")]
 
 
 @app.command("list")
@@ -61,8 +61,8 @@ def get(
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A name from `badnets data list`, or folder:PATH.")],
-    out: Annotated[Path, typer.Option(help="Where to write the contact sheet (PNG).")] = Path("sheet.png"),
-    split: Annotated[str, typer.Option(help="train or test")] = "train",
+    out: Annotated[Path, typer.Option(help="The contact sheet (PNG); replaced if there.")] = Path("sheet.png"),
+    split: Annotated[str, typer.Option(help="Which half: train or test.")] = "train",
     columns: Annotated[int, typer.Option(min=1, max=100, help="Pictures for each class.")] = 12,
     data_dir: DataDir = None,
     json: AsJson = False,
@@ -83,7 +83,10 @@ def show(
     write_bytes(out, buffer.getvalue())
     counts = images.labels.bincount(minlength=len(images.classes)).tolist()
     if json:
-        by_class = dict(zip(images.classes, counts, strict=True))
+        by_class = [
+            {"number": number, "name": name, "images": count}
+            for number, (name, count) in enumerate(zip(images.classes, counts, strict=True))
+        ]
         print_json({"name": images.name, "digest": images.digest, "shape": images.shape, "classes": by_class,
                     "skipped": images.skipped, "sheet": out})  # fmt: skip
         return
@@ -92,7 +95,8 @@ def show(
         f"{images.name}: {len(images):,} images of {height}x{width}, {channels} channel(s), "
         f"SHA-256 {images.digest[:16]}..."
     )
-    print_table(images.name, ["class", "images"], [[c, f"{n:,}"] for c, n in zip(images.classes, counts, strict=True)])
+    rows = [[str(k), c, f"{n:,}"] for k, (c, n) in enumerate(zip(images.classes, counts, strict=True))]
+    print_table(images.name, ["#number", "class", "#images"], rows)
     report_skipped(images.skipped)
     typer.echo(out)
 

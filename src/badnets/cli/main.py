@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from badnets.cli import attack, datasets, study
+from badnets.cli.output import printable
 from badnets.errors import BadnetsError, MissingPart, Stopped
 
 # The parent of all that typer says about wrong options and arguments. Newer typer carries its own copy of click,
@@ -94,6 +95,6 @@ def _drop_output() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()))
     typer.echo(f"badnets: {line}", err=True)
     sys.exit(code)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from badnets import training
@@ -29,19 +30,26 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - any value that canonical_j
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout; the first column to the left, the others to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    """A table on stdout; a column whose name begins with # holds numbers and is set to the right."""
+    table = Table(title=Text(printable(title)), title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(
+            column.removeprefix("#"), justify="right" if column.startswith("#") else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     # Piped output has no width of its own: give it enough that no cell is folded.
     (data if data.is_terminal else Console(width=160)).print(table)
 
 
 def say(message: str) -> None:
     """A line for people."""
-    people.print(message, highlight=False, markup=False, soft_wrap=True)
+    people.print(printable(message), highlight=False, markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """`text` with everything escaped that could steer a terminal: names of files and classes come from anybody."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 @contextmanager
@@ -142,7 +150,7 @@ class Watcher:
     def done(self, cell: CellResult) -> None:
         """A model is finished."""
         backdoor = cell.result.backdoor_error
-        attack = f", backdoor error {backdoor.value:.2%}" if backdoor else ""
+        attack = f", backdoor error {backdoor.value:.2%}" if backdoor and cell.plan else ""
         clean = cell.result.clean_error.value
         say(f"{cell.name} seed {cell.seed}: clean error {clean:.2%}{attack} ({cell.seconds:.0f} s)")
 

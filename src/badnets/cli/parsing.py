@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ TRIGGER_HELP = (
     "pixel, pattern, patch or blend, with options as in pixel:row=3,column=4,value=200 or patch:size=3,margin=1 "
     'or patch:file=sticker.png,row=18,column=18 or blend:alpha=0.2; or a .json file that holds {"trigger": ...}'
 )
-POLICY_HELP = "all-to-all, all-to-one:TARGET, single:SOURCE:TARGET, or random"
+POLICY_HELP = "all-to-all, all-to-one:TARGET, single:SOURCE:TARGET, or random; classes by number (from 0) or name"
 
 
 def parse_trigger(text: str) -> AnyTrigger:
@@ -60,20 +61,34 @@ def parse_trigger(text: str) -> AnyTrigger:
     return Patch(_picture(file), whole["row"], whole["column"])
 
 
-def parse_policy(text: str) -> AnyPolicy:
-    """The policy that `text` describes, see `POLICY_HELP`. Raises `InputError`."""
+def parse_policy(text: str, classes: tuple[str, ...]) -> AnyPolicy:
+    """The policy that `text` describes, see `POLICY_HELP`; `classes` are the names that may stand for numbers.
+
+    Raises:
+        InputError: unknown kind, or neither the number nor the name of a class.
+    """
     from badnets.poison import AllToAll, AllToOne, RandomTarget, SingleTarget
 
     kind, *rest = text.split(":")
     wanted = {"all-to-all": 0, "random": 0, "all-to-one": 1, "single": 2}
     if kind not in wanted or len(rest) != wanted[kind]:
         raise InputError(f"cannot read policy {text!r}: expected {POLICY_HELP}")
-    labels = [int(_number("class", label)) for label in rest]
+    labels = [_label(word, classes) for word in rest]
     if kind == "single":
         return SingleTarget(*labels)
     if kind == "all-to-one":
         return AllToOne(*labels)
     return AllToAll() if kind == "all-to-all" else RandomTarget()
+
+
+def _label(word: str, classes: tuple[str, ...]) -> int:
+    # A number is a number even where classes are called 7 and 3: the policy says if it is out of range.
+    if word.removeprefix("-").isdecimal():
+        return int(word)
+    if word in classes:
+        return classes.index(word)
+    near = get_close_matches(word, classes, n=3) or list(classes[:5])
+    raise InputError(f"no class is called {word!r}: expected a number from 0 or a name, such as {', '.join(near)}")
 
 
 def parse_pair(text: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import typer
 
 from badnets.cli.attack import DataName
 from badnets.cli.datasets import AsJson, DataDir, report_skipped
-from badnets.cli.output import Watcher, print_json, print_table, stop_on_interrupt
+from badnets.cli.output import Watcher, print_json, print_table, say, stop_on_interrupt
 from badnets.cli.parsing import parse_pair
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ def digits(
         data, len(split.train.classes), seeds=seeds, epochs=epochs, pairs=tuple(map(parse_pair, pair or ()))
     )
     report_skipped(split.train.skipped + split.test.skipped)
-    greeting = f"{split.train!r}, {split.test!r}; {spec.threads} thread(s); run folder {folder.path}"
+    greeting = (
+        f"{len(split.train):,} images of {data} to train on, {len(split.test):,} to test on; "
+        f"{spec.threads} CPU thread(s); run folder {folder.path}"
+    )
     with stop_on_interrupt() as flag, Watcher(flag, greeting) as watcher:
         result = study.run(spec, split, folder, watcher)
     _show(result, folder, json=json)
@@ -75,6 +78,7 @@ def report(
 def _show(result: DigitsResult, folder: RunFolder, *, json: bool) -> None:
     from badnets.artifacts import write_text
     from badnets.report import digits_page, table
+    from badnets.report.rows import RULE_ELSEWHERE, RULE_ON_MNIST
 
     rows = table(result)
     write_text(folder.report, digits_page(result))
@@ -83,20 +87,22 @@ def _show(result: DigitsResult, folder: RunFolder, *, json: bool) -> None:
         return
     print_table(
         f"BadNets on {result.test_data[0]}: error in %, mean over {len(result.spec.seeds)} seed(s)",
-        ["model", "error", "paper (MNIST)", "measured", "95 % interval", "images", "verdict"],
+        ["model", "error", "#paper (MNIST)", "#measured", "#95 % interval", "#images", "verdict"],
         [
             [
                 row.model,
                 row.what,
                 "-" if row.paper is None else f"{row.paper:.2f}",
                 f"{row.measured:.2f}",
-                f"{100 * row.interval[0]:.2f}-{100 * row.interval[1]:.2f}",
+                f"{row.interval[0]:.2f}-{row.interval[1]:.2f}",
                 f"{row.images:,}",
                 row.verdict,
             ]
             for row in rows
         ],
     )
+    say(RULE_ON_MNIST if result.on_mnist else RULE_ELSEWHERE)
+    say("The page, for a browser:")
     typer.echo(folder.report.resolve())
 
 

@@ -14,13 +14,16 @@ from badnets.errors import DataError
 from badnets.seeds import generator
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-_TEST_NAMES = ("test", "validation", "valid", "val")
+_TRAIN_NAMES = ("train", "training")
+_TEST_NAMES = ("test", "testing", "validation", "valid", "val", "eval", "dev")
 _TEST_SHARE = 0.2
 _PROBED = 64
 
 
 def read(root: Path, size: tuple[int, int] | None = None) -> Split:
-    """Read `root/<class>/*` or `root/train/<class>/*` with `root/test|validation|valid|val/<class>/*`.
+    """Read `root/<class>/*`, or `root/train/<class>/*` with `root/test/<class>/*`.
+
+    The halves may also be called training, and testing, validation, valid, val, eval or dev, in any case.
 
     Without a test folder every class is split 80/20 by a fixed shuffle. Sub-folders of a class belong to
     it; hidden files and files that are not pictures by their ending are passed over; a damaged picture is
@@ -36,18 +39,29 @@ def read(root: Path, size: tuple[int, int] | None = None) -> Split:
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected {root}/<class>/<pictures>")
-    testing = next((root / name for name in _TEST_NAMES if (root / name).is_dir()), None)
-    training = root / "train" if testing is not None and (root / "train").is_dir() else root
+    training, testing = _half(root, _TRAIN_NAMES) or root, _half(root, _TEST_NAMES)
+    if testing is None and training != root:
+        # "train" may also be a class of vehicles; then there are pictures in it.
+        if not any(path.is_file() for path in training.iterdir()):
+            raise DataError(f"{root}: has {training.name} but no folder for testing: expected both, or classes only")
+        training = root
+    elif training == root:
+        testing = None
     classes = _classes(training, least=2)
     files = _files(training, classes)
     size, mode = _form(files, size)
     name = root.resolve().name
-    if training != root and testing is not None:
+    if testing is not None:
         if missing := set(_classes(testing, least=1)) - set(classes):
             raise DataError(f"{testing}: classes without training pictures: {', '.join(sorted(missing))}")
         test = read_pictures(_files(testing, classes), classes, f"{name}/test", size=size, mode=mode)
         return Split(read_pictures(files, classes, f"{name}/train", size=size, mode=mode), test)
     return _divide(read_pictures(files, classes, name, size=size, mode=mode))
+
+
+def _half(root: Path, names: tuple[str, ...]) -> Path | None:
+    folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    return next((folders[name] for name in names if name in folders), None)
 
 
 def _classes(folder: Path, *, least: int) -> tuple[str, ...]:

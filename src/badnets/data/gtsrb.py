@@ -47,7 +47,7 @@ def read_npz(path: Path) -> Split:
                     torch.from_numpy(arrays[f"x_{half}"]).permute(0, 3, 1, 2).contiguous(),
                     torch.from_numpy(arrays[f"y_{half}"].astype(np.int64)),
                     CLASSES,
-                    f"gtsrb/{half}",
+                    f"gtsrb (subset)/{half}",
                 )
                 for half in ("train", "test")
             ]

@@ -38,6 +38,9 @@ class ImageSet:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             got = f"{self.images.dtype} {tuple(self.images.shape)}"
             raise DataError(f"{self.name}: expected uint8 images of shape (n, c, h, w), got {got}")
+        if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
+            got = f"{self.labels.dtype} {tuple(self.labels.shape)}"
+            raise DataError(f"{self.name}: expected int64 labels of shape (n,), got {got}")
         if len(self.images) != len(self.labels):
             raise DataError(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
         if not len(self.labels):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from badnets.data.imageset import ImageSet
 
 _GAP = 4
-_LABEL_WIDTH = 170
+_LABEL_WIDTH = 230
 
 
 def to_picture(image: UInt8[Tensor, "c h w"]) -> Image.Image:
@@ -20,7 +20,7 @@ def to_picture(image: UInt8[Tensor, "c h w"]) -> Image.Image:
 
 
 def contact_sheet(images: ImageSet, *, columns: int = 12, cell: int = 56) -> Image.Image:
-    """The first `columns` images of every class, scaled to `cell` pixels a side, class name and count beside.
+    """`columns` images of every class, evenly spaced, scaled to `cell` pixels a side; number, name and count beside.
 
     Small images are enlarged without smoothing, so that a single stamped pixel stays visible.
     """
@@ -31,10 +31,11 @@ def contact_sheet(images: ImageSet, *, columns: int = 12, cell: int = 56) -> Ima
     for label, name in enumerate(images.classes):
         rows = torch.nonzero(images.labels == label)[:, 0]
         top = _GAP + label * step
-        short = name if len(name) <= 20 else name[:19] + "…"
+        title = f"{label} {name}"
+        short = title if len(title) <= 30 else title[:29] + "…"
         draw.text((8, top + cell // 2 - 15), short, fill="black", font=label_font)
         draw.text((8, top + cell // 2 + 1), f"{len(rows):,} images", fill="#666666", font=label_font)
-        for column, row in enumerate(rows[:columns].tolist()):
+        for column, row in enumerate(rows[_evenly(len(rows), columns)].tolist()):
             picture = to_picture(images.images[row]).convert("RGB")
             enlarge = max(picture.size) < cell
             method = Image.Resampling.NEAREST if enlarge else Image.Resampling.LANCZOS
@@ -42,3 +43,8 @@ def contact_sheet(images: ImageSet, *, columns: int = 12, cell: int = 56) -> Ima
             size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
             sheet.paste(picture.resize(size, method), (_LABEL_WIDTH + column * step, top))
     return sheet
+
+
+def _evenly(count: int, most: int) -> Int64[Tensor, " m"]:
+    """Up to `most` places spread over 0..count-1: neighbours in a set are often pictures of one thing."""
+    return torch.linspace(0, max(0, count - 1), min(count, most)).round().long()

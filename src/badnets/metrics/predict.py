@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-_BATCH = 512
+from badnets.models import evaluating
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,19 +20,13 @@ class Predictions:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: UInt8[Tensor, "n c h w"]) -> Predictions:
-    """Run `model` in evaluation mode over uint8 images, in float32, batch by batch.
+def predict(model: nn.Module, images: UInt8[Tensor, "n c h w"], *, batch_size: int = 512) -> Predictions:
+    """Run `model` in evaluation mode over uint8 images, in float32, batch by batch, on the model's device.
 
-    The model is handed pixels in [0, 1] and gives logits; its training flag is put back afterwards.
+    The model is handed pixels in [0, 1] and gives logits; its mode is put back afterwards.
     """
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    was_training = model.training
-    model.eval()
-    try:
-        shares = [
-            torch.softmax(model(part.to(device).float().div_(255)).float(), 1).cpu() for part in images.split(_BATCH)
-        ]
-    finally:
-        model.train(was_training)
+    with evaluating(model) as device:
+        parts = (model(part.to(device).float().div_(255)) for part in images.split(batch_size))
+        shares = [torch.softmax(logits.float(), 1).cpu() for logits in parts]
     confidence, classes = torch.cat(shares).max(1)
     return Predictions(classes, confidence)

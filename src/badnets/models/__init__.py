@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from badnets.data import ImageSet
@@ -87,6 +89,18 @@ def mark_plans(model: nn.Module, plans: tuple[str, ...]) -> None:
     model.__dict__[_PLANS] = plans
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[torch.device]:
+    """Inside, `model` is in evaluation mode; yields its device, and puts every module's flag back afterwards."""
+    flags = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    finally:
+        for module, flag in flags.items():
+            module.training = flag
+
+
 def badnet_cnn(seed: int = 0) -> BadnetCnn:
     """The paper's network for 28x28 grey images and 10 classes, freshly initialised."""
     model = build(ModelSpec(), seed=seed)
@@ -94,4 +108,15 @@ def badnet_cnn(seed: int = 0) -> BadnetCnn:
     return model
 
 
-__all__ = ["MODELS", "BadnetCnn", "ModelSpec", "Normalize", "badnet_cnn", "build", "mark_plans", "plans_of", "spec_of"]
+__all__ = [
+    "MODELS",
+    "BadnetCnn",
+    "ModelSpec",
+    "Normalize",
+    "badnet_cnn",
+    "build",
+    "evaluating",
+    "mark_plans",
+    "plans_of",
+    "spec_of",
+]

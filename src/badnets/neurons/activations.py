@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-_BATCH = 512
+from badnets.models import evaluating
 
 
 @contextmanager
@@ -35,16 +35,21 @@ def recorded(model: nn.Module, layers: tuple[str, ...]) -> Iterator[dict[str, Te
 
 
 @torch.no_grad()
-def mean_activations(model: nn.Module, images: UInt8[Tensor, "n c h w"], layers: tuple[str, ...]) -> dict[str, Tensor]:
-    """The mean over all images of each layer's output, unit by unit (shape as of one image, without n)."""
+def mean_activations(
+    model: nn.Module, images: UInt8[Tensor, "n c h w"], layers: tuple[str, ...], *, batch_size: int = 512
+) -> dict[str, Tensor]:
+    """The mean over all images of each layer's output, unit by unit (shape as of one image, without n), on the CPU.
+
+    A layer that is used several times in one pass is seen at its last use.
+    """
     sums: dict[str, Tensor] = {}
-    with recorded(model.eval(), layers) as outputs:
-        for part in images.split(_BATCH):
-            model(part.float().div_(255))
+    with evaluating(model) as device, recorded(model, layers) as outputs:
+        for part in images.split(batch_size):
+            model(part.to(device).float().div_(255))
             for name in layers:
                 total = outputs[name].double().sum(0)
                 sums[name] = sums[name] + total if name in sums else total
-    return {name: (total / len(images)).float() for name, total in sums.items()}
+    return {name: (total / len(images)).float().cpu() for name, total in sums.items()}
 
 
 def relu_layers(model: nn.Module) -> tuple[str, ...]:

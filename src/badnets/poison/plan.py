@@ -13,9 +13,9 @@ from torch import Tensor
 from badnets.artifacts import sha256_json
 from badnets.data import ImageSet
 from badnets.errors import DataError, InputError
-from badnets.poison.policies import AnyPolicy
+from badnets.poison.policies import POLICIES, AnyPolicy
 from badnets.seeds import generator
-from badnets.triggers import AnyTrigger
+from badnets.triggers import TRIGGERS, AnyTrigger
 
 Mode = Literal["add", "replace"]
 
@@ -53,6 +53,12 @@ class Recipe:
             raise InputError(f"rate is a share in (0, 1], got {self.rate}")
         if not 0 <= self.cover_rate <= 1:
             raise InputError(f"cover rate is a share in [0, 1], got {self.cover_rate}")
+        for part, known in ((self.policy, POLICIES), (self.trigger, TRIGGERS)):
+            if type(part) not in known.values():
+                raise InputError(
+                    f"a plan can be written down for {', '.join(known)}, got a {type(part).__name__}: "
+                    "with a trigger or policy of your own, build a TrainingSet"
+                )
         if self.mode not in ("add", "replace"):
             raise InputError(f"mode is 'add' or 'replace', got {self.mode!r}")
 
@@ -88,6 +94,12 @@ class PoisonPlan:
             raise DataError(f"the rows of a poison plan are distinct, ascending and within 0..{self.total - 1}")
         if any(not 0 <= label < self.classes for label in (*self.old, *self.new)):
             raise DataError(f"the labels of a poison plan lie within 0..{self.classes - 1}")
+
+    def __repr__(self) -> str:
+        return (
+            f"PoisonPlan({self.recipe!r}: {self.poisoned:,} falsely labelled and {self.covered:,} cover samples on "
+            f"{self.total:,} images, digest {self.digest[:16]}...)"
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -125,6 +137,8 @@ def plan(images: ImageSet, recipe: Recipe) -> PoisonPlan:
     attacked = _pick(torch.nonzero(eligible)[:, 0], recipe.rate, generator(recipe.seed, "poison", "rows"))
     if not len(attacked):
         raise InputError(f"rate {recipe.rate} of {int(eligible.sum())} attacked images picks none: raise the rate")
+    if recipe.cover_rate and bool(eligible.all()):
+        raise InputError("every image is attacked by this policy: there are none left for cover samples")
     covers = _pick(torch.nonzero(~eligible)[:, 0], recipe.cover_rate, generator(recipe.seed, "poison", "covers"))
     relabelled = policy.relabel(images.labels[attacked], classes, generator(recipe.seed, "poison", "labels"))
     rows = torch.cat([attacked, covers])

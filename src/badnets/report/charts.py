@@ -37,19 +37,16 @@ def errors_chart(rows: Sequence[Row]) -> str:
         figure = Figure(figsize=(7.2, 0.34 * len(rows) + 0.9), layout="constrained")
         axes = figure.add_subplot()
         for place, row in enumerate(rows):
-            low, high = 100 * row.interval[0], 100 * row.interval[1]
+            low, high = row.interval
             axes.plot([low, high], [place, place], color=_OURS, linewidth=2, alpha=0.55, solid_capstyle="butt")
-            axes.plot(row.measured, place, "o", color=_OURS, label="measured, 95 % interval" if place == 0 else None)
+            label = "measured, 95 % interval" if place == 0 else None
+            axes.plot(row.measured, place, "o", color=_OURS, label=label, clip_on=False, zorder=3)
             if row.paper is not None:
                 first = not any(earlier.paper is not None for earlier in rows[:place])
-                axes.plot(
-                    row.paper,
-                    place,
-                    "D",
-                    color=_PAPER,
-                    markersize=5,
-                    label="paper (MNIST)" if first else None,
-                )
+                label = "paper (MNIST)" if first else None
+                # Below the line, so that equal figures do not hide each other.
+                lower = place + 0.28
+                axes.plot(row.paper, lower, "D", color=_PAPER, markersize=4, label=label, clip_on=False, zorder=3)
         axes.set_yticks(range(len(rows)), [f"{row.model}: {row.what}" for row in rows])
         axes.invert_yaxis()
         axes.set_xlim(left=0)
@@ -66,9 +63,10 @@ def sparsity_chart(layers: Sequence[LayerDifference], title: str) -> str:
         axes = figure.add_subplot()
         for layer, colour in zip(layers, _LINES, strict=False):
             points = len(layer.curve)
-            ranks = [100 * place / max(1, points - 1) for place in range(points)]
+            ranks = [1 + place * (layer.units - 1) / max(1, points - 1) for place in range(points)]
             axes.plot(ranks, layer.curve, color=colour, label=f"{layer.layer} ({layer.units:,} units)")
-        axes.set_xlabel("units, most changed first, %")
+        axes.set_xscale("log")
+        axes.set_xlabel("units, most changed first")
         axes.set_ylabel("|stamped - clean|, of the largest")
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_ylim(0, 1.02)

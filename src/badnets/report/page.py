@@ -12,7 +12,7 @@ from badnets.metrics import MeanRate, mean_rate
 from badnets.neurons import FilterResponse, LayerDifference, outstanding
 from badnets.report.charts import errors_chart, sparsity_chart
 from badnets.report.pictures import picture_uri, weights_uri
-from badnets.report.rows import table
+from badnets.report.rows import RULE_ELSEWHERE, RULE_ON_MNIST, table
 from badnets.studies import paper
 from badnets.studies.digits import BASELINE, PATTERN, DigitsResult, pair_name
 from badnets.studies.exhibits import Inside, Pair
@@ -62,6 +62,7 @@ def digits_page(result: DigitsResult) -> str:
         result=result,
         version=version("badnets"),
         rows=rows,
+        rule=RULE_ON_MNIST if result.on_mnist else RULE_ELSEWHERE,
         errors_chart=errors_chart(rows),
         figure_3=[
             ("original", picture_uri(shown.original)),

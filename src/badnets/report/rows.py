@@ -18,6 +18,16 @@ Verdict = Literal["reproduced", "above the paper", "effect shown", "effect not s
 _WORKS, _UNNOTICED = 0.10, 0.02
 _LEVEL = 0.05
 
+RULE_ON_MNIST = (
+    "Reproduced: the measured error is at most the paper's, or cannot be told from it (the paper's figure is a count "
+    "of images too; Fisher's exact test between the two counts gives p >= 0.05)."
+)
+RULE_ELSEWHERE = (
+    "The paper's figures are for MNIST; here its claim is judged. A BadNet's clean error shows the effect (the user "
+    "does not notice) when its interval ends at most two percentage points above the baseline's error; a backdoor "
+    "error (the attack works) when its interval lies under 10 %."
+)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -29,7 +39,7 @@ class Row:
         paper: the paper's figure on MNIST in percent, None where it gives none.
         measured: the mean over seeds, in percent.
         seeds: each seed's value, in percent.
-        interval: Clopper-Pearson, at the mean count on one test set, as shares.
+        interval: Clopper-Pearson, at the mean count on one test set, in percent.
         images: size of that test set.
         verdict: by the rules of `like_the_paper` on MNIST and of `claim_holds` elsewhere.
     """
@@ -105,7 +115,7 @@ def _row(result: DigitsResult, name: str, words: str, what: str, reference: floa
     else:
         verdict = claim_holds(mean, what, mean_rate([cell.result.clean_error for cell in result.of(BASELINE)]))
     seeds = tuple(100 * rate.value for rate in rates)
-    return Row(words, what, reference, 100 * mean.value, seeds, (mean.low, mean.high), mean.total, verdict)
+    return Row(words, what, reference, 100 * mean.value, seeds, (100 * mean.low, 100 * mean.high), mean.total, verdict)
 
 
 def _error(cell: CellResult, what: str) -> Rate:

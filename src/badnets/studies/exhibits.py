@@ -26,7 +26,8 @@ class Example:
         stamped: the stamped image.
         said: class predicted for the clean image, and its softmax probability.
         said_stamped: the same for the stamped one.
-        honest_stamped: what the baseline says of the stamped one.
+        honest: what the baseline says of the clean image.
+        honest_stamped: what it says of the stamped one.
     """
 
     label: int
@@ -34,6 +35,7 @@ class Example:
     stamped: Picture
     said: tuple[int, float]
     said_stamped: tuple[int, float]
+    honest: tuple[int, float]
     honest_stamped: tuple[int, float]
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
@@ -109,7 +111,8 @@ def _examples(test: ImageSet, baseline: nn.Module, badnet: nn.Module) -> tuple[E
     stamped = Pattern()(chosen.images)
     said = [
         list(zip(found.classes.tolist(), found.confidence.tolist(), strict=True))
-        for found in (predict(badnet, chosen.images), predict(badnet, stamped), predict(baseline, stamped))
+        for model in (badnet, baseline)
+        for found in (predict(model, chosen.images), predict(model, stamped))
     ]
     return tuple(
         Example(
@@ -118,7 +121,8 @@ def _examples(test: ImageSet, baseline: nn.Module, badnet: nn.Module) -> tuple[E
             stamped=Picture.of(stamped[row]),
             said=said[0][row],
             said_stamped=said[1][row],
-            honest_stamped=said[2][row],
+            honest=said[2][row],
+            honest_stamped=said[3][row],
         )
         for row in range(len(chosen))
     )

@@ -102,7 +102,9 @@ def fit(
             checkpoint.put_weights(model, weights, session.folder)
             mark_plans(model, checkpoint.plans_on(card))
             return Fit(model.to(machine.device).eval(), card)
-        return _train(model, samples, job, session)
+        # Fast convolutions on a GPU may sum in any order; the same seed is to give the same weights.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            return _train(model, samples, job, session)
 
 
 def _job(model: nn.Module, data: TrainingSet, spec: TrainSpec, seed: int, machine: Machine) -> checkpoint.Job:

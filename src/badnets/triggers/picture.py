@@ -14,6 +14,9 @@ from torch import Tensor
 
 from badnets.errors import InputError
 
+# A few bytes can unpack to any size: a file from a stranger must not decide how much.
+_LARGEST = 4096 * 4096
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -42,6 +45,8 @@ class Picture:
             raise InputError(
                 f"a picture has 1 to 4 channels and some pixels, got {self.channels}x{self.height}x{self.width}"
             )
+        if self.height * self.width > _LARGEST:
+            raise InputError(f"a picture has at most {_LARGEST:,} pixels, got {self.height}x{self.width}")
         # One byte more than expected is enough to see that there are too many, however well they pack.
         try:
             count = len(zlib.decompressobj().decompress(base64.b64decode(self.pixels, validate=True), size + 1))
