@@ -70,8 +70,8 @@ def test_a_kill_before_every_touch_of_the_disk(tmp_path: Path) -> None:
     wanted = tmp_path / "unbroken"
     # Two saved states, weights and card with three touches each, and the state is removed: 13. The 14th never comes.
     assert [life["code"] for life in told] == [-signal.SIGKILL] * 13 + [0]
-    assert [life["saved"] for life in told] == [None] * 4 + [1] * 4 + [2] * 9 + [None]
-    assert [life["finished"] for life in told] == [False] * 16 + [True] * 2
+    assert [life["saved"] for life in told] == [None] * 3 + [1] * 3 + [2] * 7 + [None]
+    assert [life["finished"] for life in told] == [False] * 12 + [True] * 2
     for touch, life in enumerate(told, 1):
         assert life["second"] == 0
         folder = tmp_path / str(touch)

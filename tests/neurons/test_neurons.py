@@ -80,6 +80,7 @@ class TestSummary:
         found = summarise("x", torch.tensor([2.0, -2, 2, -2]))
         assert (found.changed, found.half) == (4, 2)
         assert found.sparsity == pytest.approx(0)
+        assert found.ranks == (1, 2, 3, 4)
         assert found.curve == (1.0, 1.0, 1.0, 1.0)
 
     def test_hoyer_by_hand(self) -> None:

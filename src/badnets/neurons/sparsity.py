@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,8 @@ class LayerDifference:
         half: the least number of units that together make half of the sum of |difference|.
         sparsity: Hoyer's measure of |difference| (JMLR 5, 2004, eq. 7):
             (sqrt(n) - l1 / l2) / (sqrt(n) - 1); 0 when all units change alike, 1 when a single one does.
-        curve: |difference| over its largest, sorted downwards, at up to 64 evenly spaced ranks.
+        ranks: up to 64 ranks, 1 for the most changed unit, spaced evenly in their logarithm.
+        curve: |difference| over its largest, at these ranks.
     """
 
     layer: str
@@ -34,6 +36,7 @@ class LayerDifference:
     changed: int
     half: int
     sparsity: float
+    ranks: tuple[int, ...]
     curve: tuple[float, ...]
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
@@ -58,14 +61,15 @@ def summarise(layer: str, difference: Float[Tensor, " n"]) -> LayerDifference:
     size = difference.abs().double().sort(descending=True).values
     largest, total, n = float(size[0]), float(size.sum()), len(size)
     if total == 0:
-        return LayerDifference(layer, n, 0, 0, 0.0, (0.0,))
+        return LayerDifference(layer, n, 0, 0, 0.0, (1,), (0.0,))
     spread = float(size.sum() / size.norm())
-    ranks = torch.linspace(0, n - 1, min(n, _CURVE_POINTS)).round().long()
+    ranks = torch.logspace(0, math.log10(n), min(n, _CURVE_POINTS), dtype=torch.float64).round().long().unique()
     return LayerDifference(
         layer=layer,
         units=n,
         changed=int((size > largest / 10).sum()),
         half=int((size.cumsum(0) < total / 2).sum()) + 1,
         sparsity=(n**0.5 - spread) / (n**0.5 - 1) if n > 1 else 1.0,
-        curve=tuple(round(float(value), 5) for value in size[ranks] / largest),
+        ranks=tuple(ranks.tolist()),
+        curve=tuple(round(float(value), 5) for value in size[ranks - 1] / largest),
     )

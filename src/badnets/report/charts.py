@@ -62,9 +62,7 @@ def sparsity_chart(layers: Sequence[LayerDifference], title: str) -> str:
         figure = Figure(figsize=(4.6, 3.0), layout="constrained")
         axes = figure.add_subplot()
         for layer, colour in zip(layers, _LINES, strict=False):
-            points = len(layer.curve)
-            ranks = [1 + place * (layer.units - 1) / max(1, points - 1) for place in range(points)]
-            axes.plot(ranks, layer.curve, color=colour, label=f"{layer.layer} ({layer.units:,} units)")
+            axes.plot(layer.ranks, layer.curve, color=colour, label=f"{layer.layer} ({layer.units:,} units)")
         axes.set_xscale("log")
         axes.set_xlabel("units, most changed first")
         axes.set_ylabel("|stamped - clean|, of the largest")
