@@ -126,8 +126,9 @@ def test_another_training_in_the_folder_is_refused(stage: str, tmp_path: Path) -
         (badnet_cnn(1), few(), QUICK, 0),
         (badnet_cnn(), few(299), QUICK, 0),
     ]
-    for model, data, spec, seed in others:
-        with pytest.raises(CheckpointError, match="another training"):
+    differences = ("spec.epochs is 2, expected 3", "seed is 0, expected 1", "start is", "data is")
+    for (model, data, spec, seed), difference in zip(others, differences, strict=True):
+        with pytest.raises(CheckpointError, match=f"another training: its {difference}"):
             fit(model, data, spec, seed=seed, session=Session(tmp_path))
 
 

@@ -103,7 +103,7 @@ def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | Non
         ", ".join(source.file for source in layout.sources) or f"{layout.tree}/" for layout in DATASETS[name].layouts
     )
     raise DataError(
-        f"{name}: expected {wanted} in {places}; run `badnets data get {name}` or name the folder with --data-dir"
+        f"{name}: expected {wanted} in {places}; run `badnets data get {name}` or name their folder (--data-dir)"
     )
 
 

@@ -1,6 +1,7 @@
 """Finding the files of a data set: a folder the user names, `BADNETS_DATA`, or the cache of earlier downloads.
 
-Every file has a pinned SHA-256, and it is checked wherever the file came from.
+Every file has a pinned SHA-256, and it is checked wherever the file came from. (Trees of pictures, such as
+torchvision's GTSRB or a user's own folder, have none.)
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ that a kill in between leaves a run to be resumed and never a model with another
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -252,14 +252,23 @@ def load_progress(folder: Path) -> tuple[Standing, dict[str, Tensor]] | None:
 
 def check_same_job(found: Job, wanted: Job, folder: Path) -> None:
     """Raise `CheckpointError` unless the run in `folder` is the one that is wanted."""
-    if found == wanted:
-        return
-    for name in Job.__dataclass_fields__:
-        there, here = getattr(found, name), getattr(wanted, name)
-        if there != here:
-            raise CheckpointError(
-                f"{folder} holds another training: its {name} is {there}, expected {here}: name another folder"
-            )
+    if found != wanted:
+        name, there, here = _first_difference(found, wanted)
+        raise CheckpointError(
+            f"{folder} holds another training: its {name} is {there}, expected {here}: name another folder"
+        )
+
+
+def _first_difference(one: object, other: object) -> tuple[str, object, object]:
+    """Where two dataclasses of one kind differ first: dotted name and both values."""
+    for field_ in fields(one):  # type: ignore[arg-type]
+        name, a, b = field_.name, getattr(one, field_.name), getattr(other, field_.name)
+        if a != b and is_dataclass(a) and type(a) is type(b):
+            inner, there, here = _first_difference(a, b)
+            return f"{name}.{inner}", there, here
+        if a != b:
+            return name, a, b
+    raise ValueError(f"{one} and {other} do not differ")
 
 
 def save_plan(folder: Path, plan: PoisonPlan) -> None:
