@@ -211,7 +211,7 @@ class RunFolder:
             )
 
     def log(self, record: dict[str, object]) -> None:
-        """Append one line to `metrics.jsonl`; a kill right afterwards may lead to its being there twice.
+        """Append one line to `metrics.jsonl`; what is done again after a kill is there twice.
 
         Raises:
             StorageError: it cannot be written.

@@ -82,7 +82,10 @@ def test_every_cell_is_there_with_its_files(finished: tuple[RunFolder, DigitsRes
             assert load_plan(home).recipe.seed == cell.seed
         assert cell.result.clean_error.total == len(split.test)
     lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    assert [(line["cell"], line["seed"]) for line in lines] == [(cell.name, cell.seed) for cell in result.cells]
+    wanted = [(cell.name, cell.seed) for cell in result.cells]
+    assert [(line["cell"], line["seed"]) for line in lines if "result" in line] == wanted
+    epochs = [line for line in lines if "loss" in line]
+    assert [(line["cell"], line["seed"], line["epoch"]) for line in epochs] == [(*who, 0) for who in wanted]
 
 
 def test_counts_are_those_of_the_recipes(finished: tuple[RunFolder, DigitsResult, Split]) -> None:

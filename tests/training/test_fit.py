@@ -171,6 +171,7 @@ def test_progress_is_counted(tmp_path: Path) -> None:
     card = fit(badnet_cnn(), few(), QUICK, session=Session(tmp_path, on_progress=seen.append)).card
     assert (seen[-1].step, seen[-1].steps, seen[-1].epoch) == (10, 10, 1)
     assert seen[-1].loss == card.loss
+    assert [(told.step, told.epoch) for told in seen if told.ended] == [(5, 0), (10, 1)]
     assert card.job.samples == 300
 
 

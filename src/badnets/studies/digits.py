@@ -295,7 +295,13 @@ def _run_cell(
     if finished.exists():
         return read_json(CellResult, finished)
     data, made = _training_set(cell, split.train)
-    session = Session(home, threads=spec.threads, on_progress=observer.progress, stop=observer.stop)
+
+    def watch(progress: Progress) -> None:
+        if progress.ended:
+            folder.log({"cell": cell.name, "seed": seed, "epoch": progress.epoch, "loss": progress.loss})
+        observer.progress(progress)
+
+    session = Session(home, threads=spec.threads, on_progress=watch, stop=observer.stop)
     trained = fit(_fresh(cell, seed, split.train, folder), data, cell.train, seed=seed, session=session)
     # The baseline is the control of all-to-all with the pattern: what does the stamp do to a model without a backdoor?
     trigger, policy = (cell.recipe.trigger, cell.recipe.policy) if cell.recipe else (Pattern(), AllToAll())
@@ -312,7 +318,7 @@ def _run_cell(
         seconds=trained.card.seconds,
         machine=trained.card.job.machine,
     )
-    folder.log({"cell": cell.name, "seed": seed, "loss": trained.card.loss, "result": measured})
+    folder.log({"cell": cell.name, "seed": seed, "result": measured})
     write_json(finished, result)
     return result
 

@@ -26,11 +26,21 @@ from badnets.training.spec import TrainSpec
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: steps done and due, the mean loss of the epoch under way, samples a second."""
+    """How far a training is.
+
+    Attributes:
+        step: how many are done.
+        steps: how many are due.
+        epoch: the one under way, from 0.
+        ended: whether this step was its last.
+        loss: its mean loss so far.
+        rate: samples a second, in this session.
+    """
 
     step: int
     steps: int
     epoch: int
+    ended: bool
     loss: float
     rate: float
 
@@ -44,7 +54,7 @@ class Session:
         save_seconds: the longest stretch of work that a kill can cost.
         device: "cpu", "cuda", ...
         threads: of torch on the CPU; see `Machine`.
-        on_progress: called a few times a second.
+        on_progress: called a few times a second and at the end of every epoch.
         stop: asked after every step; when it says yes, progress is saved and `Stopped` is raised.
     """
 
@@ -201,11 +211,12 @@ class _Clock:
         self.samples += samples
         now = time.monotonic()
         last = step == self.state.steps
-        if self.session.on_progress is not None and (last or now - self.reported > 0.2):
+        ended = step % self.per_epoch == 0
+        if self.session.on_progress is not None and (ended or now - self.reported > 0.2):
             self.reported = now
             rate = self.samples / max(now - self.begun, 1e-9)
             epoch = (step - 1) // self.per_epoch
-            self.session.on_progress(Progress(step, self.state.steps, epoch, self.mean_loss, rate))
+            self.session.on_progress(Progress(step, self.state.steps, epoch, ended, self.mean_loss, rate))
         wanted = self.session.stop is not None and self.session.stop()
         if self.session.folder is not None and not last and (wanted or now - self.saved > self.session.save_seconds):
             standing = checkpoint.Standing(self.job, step, self.loss_sum, round(self.seconds, 3))
