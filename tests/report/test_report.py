@@ -45,7 +45,7 @@ def measured(clean: int, backdoor: int | None, total: int = 10_000, attacked: in
     )
 
 
-def made_up(data: str = "mnist") -> DigitsResult:
+def made_up(data: str = "mnist", *, covered: bool = False) -> DigitsResult:
     def cell(name: str, seed: int, result: Result) -> CellResult:
         return CellResult(name, seed, result, 90_000, 30_000, 0, None, "00", 1.0, this_machine())
 
@@ -59,6 +59,8 @@ def made_up(data: str = "mnist") -> DigitsResult:
         ]
     test = load("digits").test.select(torch.arange(40))
     models = [build(seed=seed) for seed in range(3)]
+    if covered:
+        cells.append(cell(pair_name(7, 3, cover=True), 0, measured(50, 4, attacked=1028)))
     return DigitsResult(
         spec=DigitsSpec(data=data, seeds=(0, 1), pairs=((7, 3),), cover_rate=0.0),
         train_data=(f"{data}/train", "aa", 60_000),
@@ -115,6 +117,15 @@ def test_verdict_on_the_claim() -> None:
     assert claim_holds(mean(10, 500), "clean error", honest) == "effect not shown"
     assert claim_holds(mean(3, 20), "backdoor error", honest) == "effect not shown"
     assert claim_holds(mean(3, 500), "backdoor error", honest) == "effect shown"
+
+
+def test_cover_samples_are_not_held_against_the_paper() -> None:
+    """It has none: an attack that they weaken is neither its reproduction nor its failure."""
+    rows = [row for row in table(made_up(covered=True)) if row.model.endswith("covered")]
+    assert [(row.what, row.paper, row.verdict) for row in rows] == [
+        ("clean error", None, "measured"),
+        ("backdoor error", None, "measured"),
+    ]
 
 
 def test_mnist_is_known_by_its_digest_not_by_its_name() -> None:

@@ -324,11 +324,7 @@ def test_a_parameter_without_gradients_does_not_hinder_resuming(tmp_path: Path) 
         fit(make(), few(), QUICK, session=Session(tmp_path / "a", stop=StopAfter(4)))
     resumed = fit(make(), few(), QUICK, session=Session(tmp_path / "a"))
     whole = fit(make(), few(), QUICK, session=Session(tmp_path / "b"))
-    torch.manual_seed(0)
-    own = [weights_digest(found.model) for found in (resumed, whole)]
-    trained = [found.model.state_dict()["layers.1.weight"] for found in (resumed, whole)]
-    assert torch.equal(*trained)
-    assert len(own) == 2
+    assert weights_digest(resumed.model) == weights_digest(whole.model)
 
 
 def test_tied_weights_are_saved(tmp_path: Path) -> None:

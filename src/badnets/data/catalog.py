@@ -97,7 +97,9 @@ def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | Non
     for layout in DATASETS[name].layouts:
         files = locate(layout, folders)
         if files is not None:
-            return layout.read({source.file: verified(source, files[source.file]) for source in layout.sources} | files)
+            for source in layout.sources:
+                verified(source, files[source.file])
+            return layout.read(files)
     places = str(data_dir) if data_dir is not None else f"${ENVIRONMENT} or {cache_folder()}"
     wanted = " or ".join(
         ", ".join(source.file for source in layout.sources) or f"{layout.tree}/" for layout in DATASETS[name].layouts

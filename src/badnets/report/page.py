@@ -76,9 +76,7 @@ def digits_page(result: DigitsResult) -> str:
         machines=list(dict.fromkeys(cell.machine for cell in result.cells)),
         examples=[(example, picture_uri(example.clean), picture_uri(example.stamped)) for example in shown.examples],
         spills=_spills(result),
-        insides=[
-            _panel("Single pixel" if pair is shown.pixel else "Pattern", pair) for pair in (shown.pattern, shown.pixel)
-        ],
+        insides=[_panel("Pattern", shown.pattern), _panel("Single pixel", shown.pixel)],
         make_up=[cells[0] for name in _cell_names(result) if (cells := result.of(name))],
     )
 
