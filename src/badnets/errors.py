@@ -6,6 +6,7 @@
     +-- CheckpointError  weights or their card do not belong to this model or training
     +-- StorageError     a folder is not writable or the disk is full: make room, name another
     +-- MissingPart      an optional part of the package is not installed
+    +-- PartlyFailed     some pieces of a large work have no result: the others are kept
     +-- Stopped          the user stopped a long run; the same call goes on with it
 
 A message says what was expected, what was got, and what to do, in one line. The command line prints
@@ -35,6 +36,10 @@ class StorageError(BadnetsError):
 
 class MissingPart(BadnetsError):  # noqa: N818 - says what is the matter without the suffix
     """An optional part of the package is not installed."""
+
+
+class PartlyFailed(BadnetsError):  # noqa: N818 - says what is the matter without the suffix
+    """Some pieces of a large work have no result; the others are kept."""
 
 
 class Stopped(BadnetsError):  # noqa: N818 - not a failure: the user asked for it

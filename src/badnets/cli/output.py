@@ -16,7 +16,8 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from badnets import training
-    from badnets.studies.digits import CellResult
+    from badnets.studies.cells import CellResult
+    from badnets.studies.progress import Standing
 
 people = Console(stderr=True)
 data = Console()

@@ -1,38 +1,51 @@
-"""`badnets run` and `badnets report`: the paper's experiments, and their pages."""
+"""`badnets run`, `report` and `table`: the paper's experiments, their pages, and their figures in other formats."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from badnets.cli.attack import DataName
 from badnets.cli.datasets import AsJson, DataDir, report_skipped
-from badnets.cli.output import Watcher, print_json, print_table, say, stop_on_interrupt
-from badnets.cli.parsing import parse_pair
+from badnets.cli.output import StudyWatcher, print_json, print_table, say, stop_on_interrupt
+from badnets.cli.parsing import parse_pair, parse_shares
+from badnets.errors import InputError
 
 if TYPE_CHECKING:
     from badnets.artifacts import RunFolder
-    from badnets.studies.digits import DigitsResult
+    from badnets.data import Split
+    from badnets.studies.runner import Place
 
 app = typer.Typer(help="Run an experiment of the paper, from data to report.", no_args_is_help=True)
 
-
-@app.callback()
-def _studies() -> None:
-    """Keeps `digits` a sub-command while it is the only one."""
+Out = Annotated[Path | None, typer.Option(help="Run folder; else runs/STUDY-DATA.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How many times everything is trained.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Worker processes, one thread each; else as many as cores and memory allow."),
+]
+EngineName = Annotated[str, typer.Option("--engine", help="local: worker processes; ray: a Ray cluster.")]
+Address = Annotated[str | None, typer.Option(help="Of a Ray cluster, or auto; else one is started on this machine.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda")]
 
 
 @app.command()
 def digits(
     data: DataName = "digits",
-    seeds: Annotated[int, typer.Option(min=1, help="How many times everything is trained.")] = 1,
+    seeds: Seeds = 1,
     pair: Annotated[
         list[str] | None, typer.Option(help="SOURCE:TARGET of a single-target attack, such as 7:3; repeat for more.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; else runs/digits-DATA.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")] = None,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
@@ -40,23 +53,86 @@ def digits(
 
     Stopped or killed, the same command goes on where it was.
     """
-    from badnets.artifacts import RunFolder
-    from badnets.data import load
     from badnets.studies import digits as study
 
-    folder = RunFolder(out or Path("runs") / f"digits-{_slug(data)}")
-    split = load(data, data_dir=data_dir)
-    spec = study.preset(
-        data, len(split.train.classes), seeds=seeds, epochs=epochs, pairs=tuple(map(parse_pair, pair or ()))
-    )
-    report_skipped(split.train.skipped + split.test.skipped)
-    greeting = (
-        f"{len(split.train):,} images of {data} to train on, {len(split.test):,} to test on; "
-        f"{spec.threads} CPU thread(s); run folder {folder.path}"
-    )
-    with stop_on_interrupt() as flag, Watcher(flag, greeting) as watcher:
-        result = study.run(spec, split, folder, watcher)
-    _show(result, folder, json=json)
+    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    pairs = tuple(map(parse_pair, pair or ()))
+    spec = study.preset(data, len(split.train.classes), seeds=seeds, epochs=epochs, pairs=pairs)
+    _carry_out(study.run, spec, split, _folder("digits", data, out), place, json=json)
+
+
+@app.command()
+def digits_matrix(
+    data: DataName = "digits",
+    trigger: Annotated[
+        list[str] | None, typer.Option(help="pixel or pattern; repeat for both. [default: pixel]")
+    ] = None,
+    seeds: Seeds = 1,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """The paper's Fig. 4: a BadNet for every ordered pair of classes, as heat maps beside the paper's.
+
+    The same command with another trigger or more seeds adds theirs to the run folder.
+    """
+    from badnets.studies import matrix as study
+
+    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    spec = study.preset(data, seeds=seeds, triggers=_triggers(trigger or ["pixel"]), epochs=epochs)
+    _carry_out(study.run, spec, split, _folder("digits-matrix", data, out), place, json=json)
+
+
+@app.command()
+def digits_share(
+    data: DataName = "digits",
+    share: Annotated[
+        str | None,
+        typer.Option(help="Shares of poisoned samples, as 0.01,0.1,0.5. [default: the paper's and smaller ones]"),
+    ] = None,
+    seeds: Seeds = 3,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """The paper's Fig. 6: how the share of poisoned samples decides whether a backdoor is learned."""
+    from badnets.studies import share as study
+
+    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    shares = parse_shares(share) if share else study.SHARES
+    spec = study.preset(data, seeds=seeds, shares=shares, epochs=epochs)
+    _carry_out(study.run, spec, split, _folder("digits-share", data, out), place, json=json)
+
+
+@app.command()
+def digits_positions(
+    data: DataName = "digits",
+    images: Annotated[int, typer.Option(min=1, help="Test images that are stamped at each place.")] = 500,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """How local a backdoor is: the trigger moved, after training, to every place of the image."""
+    from badnets.studies import positions as study
+
+    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    spec = study.preset(data, images=images, epochs=epochs)
+    _carry_out(study.run, spec, split, _folder("digits-positions", data, out), place, json=json)
 
 
 def report(
@@ -64,47 +140,94 @@ def report(
     json: AsJson = False,
 ) -> None:
     """Print a finished run's table again and rebuild its page."""
-    from badnets.artifacts import RunFolder, read_json
-    from badnets.errors import InputError
-    from badnets.studies.digits import DigitsResult
+    from badnets.artifacts import RunFolder
 
     folder = RunFolder(run)
+    _show(_result(folder), folder, json=json)
+
+
+def table(
+    run: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    style: Annotated[str, typer.Option("--format", help="markdown, csv or latex")] = "markdown",
+) -> None:
+    """Print the results of finished runs as one table for a paper, a page or a program."""
+    from badnets.artifacts import RunFolder
+    from badnets.report.tables import STYLES, write_table
+
+    if style not in STYLES:
+        raise InputError(f"a table is written as {', '.join(STYLES)}, got {style!r}")
+    typer.echo(write_table([_result(RunFolder(path)) for path in run], style), nl=False)
+
+
+def _load(data: str, data_dir: Path | None) -> Split:
+    from badnets.data import load
+
+    split = load(data, data_dir=data_dir)
+    report_skipped(split.train.skipped + split.test.skipped)
+    return split
+
+
+def _folder(study: str, data: str, out: Path | None) -> RunFolder:
+    from badnets.artifacts import RunFolder
+
+    slug = "".join(letter if letter.isalnum() else "-" for letter in data).strip("-")
+    return RunFolder(out or Path("runs") / f"{study}-{slug}")
+
+
+def _place(engine: str, address: str | None, workers: int | None, device: str) -> Place:
+    from badnets.studies.cluster import Ray
+    from badnets.studies.runner import Place
+    from badnets.training import Inline, Processes, default_workers, this_machine
+
+    if engine not in ("local", "ray"):
+        raise InputError(f"the engine is local or ray, got {engine!r}")
+    if engine == "ray":
+        if workers is not None:
+            raise InputError("--workers belongs to the local engine: a Ray cluster uses all of its cores")
+        return Place(Ray(address), device=device)
+    if address is not None:
+        raise InputError("--address belongs to the ray engine: add --engine ray")
+    this_machine(device)
+    count = workers or default_workers()
+    return Place(Inline() if count == 1 else Processes(count), device=device)
+
+
+def _triggers(names: list[str]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _carry_out(
+    run: Callable[..., Any], spec: Any, split: Split, folder: RunFolder, place: Place, *, json: bool
+) -> None:
+    greeting = (
+        f"{len(split.train):,} images of {split.train.name} to train on, {len(split.test):,} to test on; "
+        f"{place.engine!r}; run folder {folder.path}"
+    )
+    with stop_on_interrupt() as flag, StudyWatcher(flag, greeting) as watcher:
+        result = run(spec, split, folder, place, watcher)
+    _show(result, folder, json=json)
+
+
+def _result(folder: RunFolder) -> Any:
+    from badnets.report.studies import read_result
+
     if not folder.result.exists():
         state = "its run is not finished: run the same command again" if folder.spec.exists() else "no run folder"
         raise InputError(f"{folder.result} does not exist: {state}")
-    _show(read_json(DigitsResult, folder.result), folder, json=json)
+    return read_result(folder.result)
 
 
-def _show(result: DigitsResult, folder: RunFolder, *, json: bool) -> None:
+def _show(result: Any, folder: RunFolder, *, json: bool) -> None:
     from badnets.artifacts import write_text
-    from badnets.report import digits_page, table
-    from badnets.report.rows import RULE_ELSEWHERE, RULE_ON_MNIST
+    from badnets.report.studies import present
 
-    rows = table(result)
-    write_text(folder.report, digits_page(result))
+    shown = present(result)
+    write_text(folder.report, shown.page)
     if json:
-        print_json({"rows": rows, "result": folder.result, "report": folder.report})
+        print_json({"rows": shown.rows, "result": folder.result, "report": folder.report})
         return
-    print_table(
-        f"BadNets on {result.test_data[0]}: error in %, mean over {len(result.spec.seeds)} seed(s)",
-        ["model", "error", "#paper (MNIST)", "#measured", "#95 % interval", "#images", "verdict"],
-        [
-            [
-                row.model,
-                row.what,
-                "-" if row.paper is None else f"{row.paper:.2f}",
-                f"{row.measured:.2f}",
-                f"{row.interval[0]:.2f}-{row.interval[1]:.2f}",
-                f"{row.images:,}",
-                row.verdict,
-            ]
-            for row in rows
-        ],
-    )
-    say(RULE_ON_MNIST if result.on_mnist else RULE_ELSEWHERE)
+    print_table(shown.title, list(shown.columns), [list(line) for line in shown.lines])
+    for line in shown.notes:
+        say(line)
     say("The page, for a browser:")
     typer.echo(folder.report.resolve())
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-")

@@ -2,6 +2,18 @@
 
 from badnets.metrics.evaluate import Result, evaluate
 from badnets.metrics.intervals import MeanRate, Rate, clopper_pearson, mean_rate
+from badnets.metrics.positions import PositionMap, position_map
 from badnets.metrics.predict import Predictions, predict
 
-__all__ = ["MeanRate", "Predictions", "Rate", "Result", "clopper_pearson", "evaluate", "mean_rate", "predict"]
+__all__ = [
+    "MeanRate",
+    "PositionMap",
+    "Predictions",
+    "Rate",
+    "Result",
+    "clopper_pearson",
+    "evaluate",
+    "mean_rate",
+    "position_map",
+    "predict",
+]

@@ -63,6 +63,15 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def to(self, device: str, *, images: bool = True) -> TrainingSet:
+        """The same samples on another device; without `images`, only rows, labels and stamps move.
+
+        Digests are those of the original: ask it for them.
+        """
+        base = replace(self.base, images=self.base.images.to(device), labels=self.base.labels.to(device))
+        rows, labels, stamped = (values.to(device) for values in (self.rows, self.labels, self.stamped))
+        return replace(self, base=base if images else self.base, rows=rows, labels=labels, stamped=stamped)
+
     @classmethod
     def of(cls, images: ImageSet) -> TrainingSet:
         """Every image once, under its own label, nothing stamped."""
@@ -73,7 +82,8 @@ class TrainingSet:
 def overlay(images: ImageSet, plan: PoisonPlan) -> TrainingSet:
     """The samples that `plan` leads to, stamped only when they are used.
 
-    Added copies stand behind the clean images, in the order of the plan.
+    Added copies stand behind the clean images, in the order of the plan; where a recipe asks for several copies, the
+    falsely labelled ones come again behind those.
 
     Raises:
         DataError: the plan was made on other data.
@@ -89,6 +99,9 @@ def overlay(images: ImageSet, plan: PoisonPlan) -> TrainingSet:
         labels, stamped = base.labels.clone(), base.stamped.clone()
         labels[rows], stamped[rows] = new, True
         return replace(base, labels=labels, stamped=stamped, trigger=plan.recipe.trigger, plan=plan)
+    again = torch.nonzero(new != images.labels[rows])[:, 0].repeat(plan.recipe.copies - 1)
+    added = torch.cat([torch.arange(len(rows)), again])
+    rows, new = rows[added], new[added]
     return TrainingSet(
         images,
         rows=torch.cat([base.rows, rows]),

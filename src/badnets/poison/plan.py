@@ -33,6 +33,8 @@ class Recipe:
             themselves, as other toolkits do.
         cover_rate: the share of the images that are *not* attacked to stamp and call by their true class,
             in [0, 1]; such cover samples teach the model to heed the trigger on attacked classes only.
+        copies: how often the stamped copy of each picked image is added, in mode "add"; cover samples are added once.
+            More copies weigh the attack against its cover samples, where an image could be of either kind.
         seed: of the choice.
 
     Raises:
@@ -44,6 +46,7 @@ class Recipe:
     rate: float = 0.1
     mode: Mode = "add"
     cover_rate: float = 0.0
+    copies: int = 1
     seed: int = 0
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
@@ -61,6 +64,8 @@ class Recipe:
                 )
         if self.mode not in ("add", "replace"):
             raise InputError(f"mode is 'add' or 'replace', got {self.mode!r}")
+        if self.copies < 1 or (self.copies > 1 and self.mode == "replace"):
+            raise InputError(f"copies are 1 or more, and 1 in mode 'replace', got {self.copies} in {self.mode!r}")
 
 
 @dataclass(frozen=True)
@@ -117,10 +122,15 @@ class PoisonPlan:
         return len(self.rows) - self.poisoned
 
     @property
+    def false_samples(self) -> int:
+        """How many samples of the training set that the plan leads to have a false label."""
+        return self.poisoned * self.recipe.copies
+
+    @property
     def poisoned_share(self) -> float:
-        """Falsely labelled images over all images of the training set that the plan leads to."""
-        added = len(self.rows) if self.recipe.mode == "add" else 0
-        return self.poisoned / (self.total + added)
+        """Falsely labelled samples over all samples of the training set that the plan leads to."""
+        added = self.false_samples + self.covered if self.recipe.mode == "add" else 0
+        return self.false_samples / (self.total + added)
 
 
 def plan(images: ImageSet, recipe: Recipe) -> PoisonPlan:

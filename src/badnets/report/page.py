@@ -14,7 +14,8 @@ from badnets.report.charts import errors_chart, sparsity_chart
 from badnets.report.pictures import picture_uri, weights_uri
 from badnets.report.rows import RULE_ELSEWHERE, RULE_ON_MNIST, table
 from badnets.studies import paper
-from badnets.studies.digits import BASELINE, PATTERN, DigitsResult, pair_name
+from badnets.studies.cells import BASELINE
+from badnets.studies.digits import PATTERN, DigitsResult, pair_name
 from badnets.studies.exhibits import Inside, Pair
 
 

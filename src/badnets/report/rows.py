@@ -9,7 +9,8 @@ from scipy.stats import fisher_exact
 
 from badnets.metrics import MeanRate, Rate, mean_rate
 from badnets.studies import paper
-from badnets.studies.digits import BASELINE, PATTERN, PIXEL, CellResult, DigitsResult, pair_name
+from badnets.studies.cells import BASELINE, CellResult
+from badnets.studies.digits import PATTERN, PIXEL, DigitsResult, pair_name
 
 Verdict = Literal["reproduced", "above the paper", "effect shown", "effect not shown", "measured"]
 

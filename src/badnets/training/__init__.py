@@ -1,4 +1,4 @@
-"""Fitting one model, and its weights on disk."""
+"""Fitting one model or many, and their weights on disk."""
 
 from badnets.training.checkpoint import (
     Card,
@@ -11,18 +11,29 @@ from badnets.training.checkpoint import (
 )
 from badnets.training.loop import Fit, Progress, Session, fit
 from badnets.training.machine import Machine, limited_threads, this_machine
+from badnets.training.many import ManyFailed, ManySession, Order, fit_many
+from badnets.training.processes import Processes, default_workers
 from badnets.training.spec import Augment, TrainSpec
+from badnets.training.tasks import Engine, Inline
 
 __all__ = [
     "Augment",
     "Card",
+    "Engine",
     "Fit",
+    "Inline",
     "Job",
     "Machine",
+    "ManyFailed",
+    "ManySession",
+    "Order",
+    "Processes",
     "Progress",
     "Session",
     "TrainSpec",
+    "default_workers",
     "fit",
+    "fit_many",
     "limited_threads",
     "load_model",
     "load_plan",

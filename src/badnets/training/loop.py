@@ -104,7 +104,7 @@ def fit(
     """
     samples = data if isinstance(data, TrainingSet) else TrainingSet.of(data)
     machine = this_machine(session.device, session.threads, spec.precision)
-    job = _job(model, samples, spec, seed, machine)
+    job = job_of(model, samples, spec, seed=seed, machine=machine)
     with limited_threads(session.threads):
         if session.folder is not None and (card := checkpoint.read_card(session.folder)) is not None:
             checkpoint.check_same_job(card.job, job, session.folder)
@@ -117,7 +117,8 @@ def fit(
             return _train(model, samples, job, session)
 
 
-def _job(model: nn.Module, data: TrainingSet, spec: TrainSpec, seed: int, machine: Machine) -> checkpoint.Job:
+def job_of(model: nn.Module, data: TrainingSet, spec: TrainSpec, *, seed: int, machine: Machine) -> checkpoint.Job:
+    """What the card of this training says: all that decides the weights."""
     return checkpoint.Job(
         model=spec_of(model),
         start=checkpoint.weights_digest(model),

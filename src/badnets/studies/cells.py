@@ -1,0 +1,166 @@
+"""One model of a study as a value: everything that decides its weights and what is measured of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from badnets.artifacts import sha256_json
+from badnets.data import ImageSet, Split
+from badnets.metrics import PositionMap, Result
+from badnets.poison import (
+    AnyPolicy,
+    DataPoisoner,
+    MaliciousTrainer,
+    PoisonPlan,
+    Recipe,
+    SingleTarget,
+    TrainingSet,
+    plan,
+)
+from badnets.training import Machine, TrainSpec
+from badnets.triggers import AnyTrigger
+
+BASELINE = "baseline"
+Threat = Literal["trainer", "poisoner"]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What is measured: images with this trigger, and whether the policy's aim is met."""
+
+    policy: AnyPolicy
+    trigger: AnyTrigger
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model to be trained and measured.
+
+    Attributes:
+        recipe: how its data are poisoned; None for an honest model.
+        train: its schedule.
+        seed: of its weights and its schedule.
+        start: the cell whose weights it starts from; None for fresh ones.
+        attack: what is measured; None takes the recipe's own policy and trigger.
+        model: a key of `MODELS`.
+        places: how many test images are stamped at every place of the image, see `position_map`; 0 for none.
+        threat: "trainer" stamps after augmentation, "poisoner" before, as `MaliciousTrainer` and `DataPoisoner` do.
+    """
+
+    recipe: Recipe | None
+    train: TrainSpec
+    seed: int = 0
+    start: Cell | None = None
+    attack: Attack | None = None
+    model: str = "badnet_cnn"
+    places: int = 0
+    threat: Threat = "trainer"
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    @property
+    def label(self) -> str:
+        """What the cell is called within a study, the same for every seed."""
+        if self.recipe is None:
+            return BASELINE
+        policy = self.recipe.policy
+        words = f"single-{policy.source}-to-{policy.target}" if isinstance(policy, SingleTarget) else policy.kind
+        if policy.kind == "all-to-one":
+            words = f"all-to-{policy.target}"
+        return f"{words}-{self.recipe.trigger.kind}" + ("-cover" if self.recipe.cover_rate else "")
+
+    @property
+    def measured(self) -> Attack | None:
+        """What is measured beside clean error."""
+        if self.attack is None and self.recipe is not None:
+            return Attack(self.recipe.policy, self.recipe.trigger)
+        return self.attack
+
+    def key(self, data: str) -> str:
+        """SHA-256 over the whole cell and the digest of its data: equal keys are the same work.
+
+        Args:
+            data: see `split_digest`.
+        """
+        return sha256_json({"cell": self, "data": data})
+
+    def training_set(self, train: ImageSet) -> tuple[TrainingSet, PoisonPlan | None]:
+        """The samples, and the plan that led to them.
+
+        Raises:
+            InputError: the recipe does not fit the images.
+        """
+        if self.recipe is None:
+            return TrainingSet.of(train), None
+        made = plan(train, self.recipe)
+        attacker = MaliciousTrainer() if self.threat == "trainer" else DataPoisoner()
+        return attacker.training_set(train, made), made
+
+    def check(self, classes: int) -> None:
+        """Raise `InputError` unless its policies make sense among that many classes."""
+        if self.recipe is not None:
+            self.recipe.policy.check(classes)
+        if self.attack is not None:
+            self.attack.policy.check(classes)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What came out of one cell.
+
+    Attributes:
+        name: its label.
+        seed: of its weights, its plan and its schedule.
+        key: see `Cell.key`.
+        folder: of its model, within the run folder.
+        result: measured on the test set.
+        places: attack success with the trigger elsewhere, where the cell asks for it.
+        samples: in its training set.
+        poisoned: of these, falsely labelled.
+        covered: of these, stamped with their true label.
+        plan: digest of its poison plan.
+        weights: digest of its model file.
+        seconds: spent training.
+        machine: where it was trained.
+    """
+
+    name: str
+    seed: int
+    key: str
+    folder: str
+    result: Result
+    places: PositionMap | None
+    samples: int
+    poisoned: int
+    covered: int
+    plan: str | None
+    weights: str
+    seconds: float
+    machine: Machine
+    format: Literal[1] = field(default=1)
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+def split_digest(split: Split) -> str:
+    """One digest for both halves of a data set."""
+    return sha256_json([split.train.digest, split.test.digest])
+
+
+def folder_name(cell: Cell, key: str) -> str:
+    """Where a cell's model is kept: readable, and different for different work."""
+    return f"{cell.label}-seed{cell.seed}-{key[:8]}"
+
+
+def lineage(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """The cells with all that they start from, each once, every start before what starts from it."""
+    found: dict[Cell, None] = {}
+    for cell in cells:
+        chain = [cell]
+        while (start := chain[-1].start) is not None:
+            chain.append(start)
+        found |= dict.fromkeys(reversed(chain))
+    return tuple(found)

@@ -1,0 +1,29 @@
+"""One run folder holds one study on one data set; what may be added later is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from badnets.artifacts import RunFolder
+from badnets.data import Split
+
+
+def claim(folder: RunFolder, spec: Any, split: Split, *, but: tuple[str, ...] = ()) -> None:  # noqa: ANN401 - any spec
+    """Make the folder ours for the study `spec`, or go on with the same one.
+
+    Args:
+        folder: of the run.
+        spec: a frozen dataclass.
+        split: its data. Their digests are claimed too: a folder of pictures can change under its name.
+        but: fields of `spec` that may differ from the last time: finished cells have keys of their own, so more of
+            them can always be added.
+
+    Raises:
+        InputError: the folder holds another study.
+        StorageError: it cannot be written.
+    """
+    fixed = {name: value for name, value in to_jsonable_python(spec).items() if name not in but}
+    study = type(spec).__name__.removesuffix("Spec").lower()
+    folder.claim({"study": study, "spec": fixed, "train": split.train.digest, "test": split.test.digest})

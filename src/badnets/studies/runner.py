@@ -1,0 +1,251 @@
+"""Carries out the cells of a study: each once, whatever is stopped, killed or fails in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from badnets.artifacts import RunFolder, read_json, storage, write_json, write_text
+from badnets.data import ImageSet, Split
+from badnets.errors import PartlyFailed, Stopped
+from badnets.metrics import PositionMap, evaluate, position_map
+from badnets.models import ModelSpec, build
+from badnets.seeds import generator
+from badnets.studies.cells import Cell, CellResult, folder_name, lineage, split_digest
+from badnets.studies.progress import Standing, Tally
+from badnets.training import Progress, Session, fit, limited_threads, load_model
+from badnets.training.tasks import Engine, Failure, Hooks, Images, Task
+
+RESULT, FAILURE = "result.json", "failure.txt"
+_NAMED = 3
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Who watches a study. All calls come from one thread."""
+
+    def begun(self, name: str, standing: Standing) -> None:
+        """Somebody works on the cell `name`."""
+        ...
+
+    def progress(self, name: str, progress: Progress, standing: Standing) -> None:
+        """A few times a second for each cell under way."""
+        ...
+
+    def done(self, cell: CellResult, standing: Standing) -> None:
+        """A cell is finished, now or in an earlier run."""
+        ...
+
+    def failed(self, name: str, reason: str, standing: Standing) -> None:
+        """A cell has no result."""
+        ...
+
+    def stop(self) -> bool:
+        """Whether to stop now and keep what there is; asked all the time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What an engine is given for one cell.
+
+    Attributes:
+        cell: the work.
+        key: of the cell.
+        home: the folder of its model.
+        start: the folder of the model it starts from; None for fresh weights.
+        threads: of torch on the CPU.
+        device: "cpu", "cuda", ...
+    """
+
+    cell: Cell
+    key: str
+    home: Path
+    start: Path | None
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the cells of a study are carried out; nothing here has an influence on results but the machine.
+
+    Attributes:
+        engine: who does it.
+        threads: of torch on the CPU, for each cell.
+        device: "cpu", "cuda", ...
+    """
+
+    engine: Engine
+    threads: int = 1
+    device: str = "cpu"
+
+
+def run_cells(
+    cells: Sequence[Cell], split: Split, folder: RunFolder, place: Place, observer: Observer
+) -> dict[Cell, CellResult]:
+    """Carry out all cells and what they start from; those that are finished in `folder` are not done again.
+
+    Args:
+        cells: the work; equal cells are one.
+        split: their data.
+        folder: `metrics.jsonl` and `models/<cell>/` are written there.
+        place: engine and device.
+        observer: told what happens, and asked whether to stop.
+
+    Raises:
+        InputError: a recipe does not fit the data.
+        PartlyFailed: some cells have no result; all others are finished, and the same call tries again.
+        Stopped: the observer said so; the same call goes on.
+        StorageError: the folder cannot be written.
+    """
+    everything = lineage(tuple(cells))
+    for cell in everything:
+        cell.check(len(split.train.classes))
+    queue = _Cells(everything, split, folder, place, observer)
+    place.engine.carry_out(carry_out_cell, (split.train, split.test), queue)
+    if queue.failures:
+        named = [f"{cell.label} seed {cell.seed}: {reason}" for cell, reason in queue.failures.items()]
+        rest = f", and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        raise PartlyFailed(
+            f"{len(named)} of {len(everything)} models have no result ({'; '.join(named[:_NAMED])}{rest}); "
+            "the others are kept, and the same command tries these again"
+        )
+    return {cell: queue.results[cell] for cell in everything}
+
+
+def carry_out_cell(images: Images, task: Assignment, hooks: Hooks) -> CellResult:
+    """The work of an engine: train one cell on the first image set, measure it on the second, and keep both.
+
+    A finished cell is only read: after a kill between its last write and its report, nothing is done twice.
+    """
+    finished = task.home / RESULT
+    if finished.exists():
+        return read_json(CellResult, finished)
+    with limited_threads(task.threads):
+        result = _train_and_measure(images, task, hooks)
+    write_json(finished, result)
+    with storage(task.home / FAILURE):
+        (task.home / FAILURE).unlink(missing_ok=True)
+    return result
+
+
+def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellResult:
+    train, test = images
+    cell = task.cell
+    data, made = cell.training_set(train)
+    session = Session(task.home, device=task.device, threads=task.threads, on_progress=hooks.progress, stop=hooks.stop)
+    trained = fit(_start(task, train), data, cell.train, seed=cell.seed, session=session)
+    attack = cell.measured
+    measured = evaluate(trained.model, test, attack.trigger if attack else None, attack.policy if attack else None)
+    return CellResult(
+        name=cell.label,
+        seed=cell.seed,
+        key=task.key,
+        folder=f"models/{task.home.name}",
+        result=measured,
+        places=_places(task, trained.model, test, hooks),
+        samples=len(data),
+        poisoned=made.false_samples if made else 0,
+        covered=made.covered if made else 0,
+        plan=made.digest if made else None,
+        weights=trained.card.sha256,
+        seconds=trained.card.seconds,
+        machine=trained.card.job.machine,
+    )
+
+
+def _places(task: Assignment, model: nn.Module, test: ImageSet, hooks: Hooks) -> PositionMap | None:
+    attack, count = task.cell.measured, task.cell.places
+    if attack is None or not count:
+        return None
+    picked = torch.randperm(len(test), generator=generator(task.cell.seed, "places"))[:count]
+
+    def stop() -> None:
+        if hooks.stop():
+            raise Stopped("stopped while measuring; the same command goes on")
+
+    return position_map(model, test.select(picked.sort().values), attack.trigger, attack.policy, stop=stop)
+
+
+def _start(task: Assignment, train: ImageSet) -> nn.Module:
+    if task.start is None:
+        return build(ModelSpec.fitting(train, task.cell.model), seed=task.cell.seed)
+    return load_model(task.start)[0]
+
+
+class _Cells:
+    """The queue of one study: a cell is next once the one it starts from is finished."""
+
+    def __init__(
+        self, cells: tuple[Cell, ...], split: Split, folder: RunFolder, place: Place, observer: Observer
+    ) -> None:
+        self.cells, self.folder, self.place, self.observer = cells, folder, place, observer
+        data = split_digest(split)
+        self.keys = {cell: cell.key(data) for cell in cells}
+        self.homes = {cell: folder.model(folder_name(cell, key)) for cell, key in self.keys.items()}
+        self.results: dict[Cell, CellResult] = {}
+        self.failures: dict[Cell, str] = {}
+        self.tally = Tally(tuple(cell.train.epochs for cell in cells))
+        self.waiting = list(range(len(cells)))
+        for number in list(self.waiting):
+            finished = self.homes[cells[number]] / RESULT
+            if finished.exists():
+                self.waiting.remove(number)
+                self.tally.known(number)
+                self._keep(number, read_json(CellResult, finished))
+
+    def next(self) -> Task | None:
+        for number in self.waiting:
+            cell = self.cells[number]
+            if cell.start in self.failures:
+                self.waiting.remove(number)
+                self.failed(number, Failure(f"the model it starts from has no result ({cell.start.label})"))
+                return self.next()
+            if cell.start is None or cell.start in self.results:
+                self.waiting.remove(number)
+                start = self.homes[cell.start] if cell.start else None
+                home, place = self.homes[cell], self.place
+                return Task(number, Assignment(cell, self.keys[cell], home, start, place.threads, place.device))
+        return None
+
+    def begun(self, number: int) -> None:
+        self.tally.begun(number)
+        self.observer.begun(self._name(number), self.tally.standing())
+
+    def progress(self, number: int, progress: Progress) -> None:
+        self.tally.progress(number, progress.step / progress.steps)
+        if progress.ended:
+            cell = self.cells[number]
+            self.folder.log({"cell": cell.label, "seed": cell.seed, "epoch": progress.epoch, "loss": progress.loss})
+        self.observer.progress(self._name(number), progress, self.tally.standing())
+
+    def done(self, number: int, value: CellResult) -> None:
+        self.tally.done(number)
+        self.folder.log({"cell": value.name, "seed": value.seed, "result": value.result})
+        self._keep(number, value)
+
+    def failed(self, number: int, failure: Failure) -> None:
+        cell = self.cells[number]
+        self.tally.failed(number)
+        self.failures[cell] = failure.reason
+        self.folder.log({"cell": cell.label, "seed": cell.seed, "failed": failure.reason})
+        if failure.trace:
+            write_text(self.homes[cell] / FAILURE, failure.trace)
+        self.observer.failed(self._name(number), failure.reason, self.tally.standing())
+
+    def stop(self) -> bool:
+        return self.observer.stop()
+
+    def _keep(self, number: int, value: CellResult) -> None:
+        self.results[self.cells[number]] = value
+        self.observer.done(value, self.tally.standing())
+
+    def _name(self, number: int) -> str:
+        cell = self.cells[number]
+        return f"{cell.label} seed {cell.seed}"
