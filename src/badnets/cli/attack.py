@@ -30,6 +30,7 @@ def poison(
     data: DataName = "digits",
     rate: Annotated[float, typer.Option(help="Share of the attacked images to poison, in (0, 1].")] = 0.1,
     cover: Annotated[float, typer.Option(help="Share of the other images to stamp under their true label.")] = 0.0,
+    copies: Annotated[int, typer.Option(help="How often each stamped copy is added, in mode add.")] = 1,
     mode: Annotated[
         str, typer.Option(help="add: stamped copies beside all clean images; replace: the images themselves.")
     ] = "add",
@@ -48,7 +49,7 @@ def poison(
         raise InputError(f"mode is add or replace, got {mode!r}")
     train = _load(data, data_dir).train
     recipe = room.Recipe(
-        parse_policy(policy, train.classes), parse_trigger(trigger), rate=rate, cover_rate=cover, seed=seed,
+        parse_policy(policy, train.classes), parse_trigger(trigger), rate=rate, cover_rate=cover, seed=seed, copies=copies,
         mode="add" if mode == "add" else "replace",
     )  # fmt: skip
     plan = room.plan(train, recipe)
@@ -60,7 +61,7 @@ def poison(
     if images:
         write_pictures(out / "images", poisoned)
     summary = {
-        "out": out, "images": len(poisoned), "falsely_labelled": plan.poisoned, "covered": plan.covered,
+        "out": out, "images": len(poisoned), "falsely_labelled": plan.false_samples, "covered": plan.covered,
         "poisoned_share": plan.poisoned_share, "plan": plan.digest, "digest": poisoned.digest,
     }  # fmt: skip
     if json:
@@ -110,7 +111,7 @@ def train(
         model, card = load_model(start)
         if card.job.model != wanted:
             raise InputError(f"{start} is a {card.job.model}, but {data} needs a {wanted}")
-    with stop_on_interrupt() as flag, Watcher(flag) as watcher:
+    with stop_on_interrupt() as flag, Watcher() as watcher:
         session = Session(out, device=device, threads=threads, on_progress=watcher.progress, stop=flag)
         found = fit(model, samples, spec, seed=seed, session=session)
     if json:

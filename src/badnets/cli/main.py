@@ -29,6 +29,7 @@ app.command("train")(attack.train)
 app.command("evaluate")(attack.evaluate)
 app.add_typer(study.app, name="run")
 app.command("report")(study.report)
+app.command("table")(study.table)
 
 
 def _show_version(wanted: bool) -> bool:

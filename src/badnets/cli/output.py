@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -110,23 +118,12 @@ class DownloadBar:
 
 
 class Watcher:
-    """Shows a training or a study: a bar on a terminal, a line for each finished model elsewhere.
+    """Shows one training: a bar on a terminal, nothing elsewhere."""
 
-    The greeting is said when the first model begins: a study that refuses says only why.
-    """
-
-    def __init__(self, stop: _Flag, greeting: str = "") -> None:
-        self._stop = stop
-        self._greeting = greeting
+    def __init__(self) -> None:
+        columns = (TextColumn("training"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[detail]}"))
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[detail]}"),
-            TimeRemainingColumn(),
-            console=people,
-            disable=not people.is_terminal,
-            transient=True,
+            *columns, TimeRemainingColumn(), console=people, disable=not people.is_terminal, transient=True
         )
         self._task = self._bar.add_task("training", total=None, detail="")
 
@@ -137,24 +134,89 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def cell(self, name: str, seed: int, number: int, total: int) -> None:
-        """A model begins."""
-        if number == 1 and self._greeting:
-            say(self._greeting)
-        self._bar.reset(self._task, total=None, detail="", description=f"[{number}/{total}] {name} seed {seed}")
-
     def progress(self, progress: training.Progress) -> None:
         """A few times a second."""
-        detail = f"epoch {progress.epoch + 1}, loss {progress.loss:.4f}, {progress.rate:,.0f} images/s"
-        self._bar.update(self._task, total=progress.steps, completed=progress.step, detail=detail)
+        self._bar.update(self._task, total=progress.steps, completed=progress.step, detail=_detail(progress))
 
-    def done(self, cell: CellResult) -> None:
-        """A model is finished."""
+
+class StudyWatcher:
+    """Shows a study; a `badnets.studies.runner.Observer`.
+
+    On a terminal there is a bar for all of it and one for each model under way, elsewhere a line for each finished
+    model. The greeting is said when the first model begins: a study that refuses says only why.
+    """
+
+    def __init__(self, stop: _Flag, greeting: str) -> None:
+        self._stop = stop
+        self._greeting = greeting
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        detail = TextColumn("{task.fields[detail]}")
+        self._bar = Progress(*columns, detail, console=people, disable=not people.is_terminal, transient=True)
+        self._whole = self._bar.add_task("models", total=None, detail="")
+        self._running: dict[str, TaskID] = {}
+
+    def __enter__(self) -> StudyWatcher:  # noqa: PYI034 - as above
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begun(self, name: str, standing: Standing) -> None:
+        """Somebody works on a model."""
+        if self._greeting:
+            say(self._greeting)
+            self._greeting = ""
+        if name not in self._running:
+            self._running[name] = self._bar.add_task(f"  {printable(name)}", total=None, detail="")
+        self._update(standing)
+
+    def progress(self, name: str, progress: training.Progress, standing: Standing) -> None:
+        """A few times a second for each model under way."""
+        task = self._running[name]
+        self._bar.update(task, total=progress.steps, completed=progress.step, detail=_detail(progress))
+        self._update(standing)
+
+    def done(self, name: str, cell: CellResult, standing: Standing) -> None:
+        """A model is finished, now or in an earlier run."""
+        now = self._end(name, standing)
         backdoor = cell.result.backdoor_error
         attack = f", backdoor error {backdoor.value:.2%}" if backdoor and cell.plan else ""
+        rest = f"; {_left(standing)}" if _left(standing) else ""
+        when = f"{cell.seconds:.0f} s{rest}" if now else "kept from an earlier run"
         clean = cell.result.clean_error.value
-        say(f"{cell.name} seed {cell.seed}: clean error {clean:.2%}{attack} ({cell.seconds:.0f} s)")
+        count = f"[{standing.done}/{standing.total}]"
+        say(f"{count} {name}: clean error {clean:.2%}{attack} ({when})")
+
+    def failed(self, name: str, reason: str, standing: Standing) -> None:
+        """A model has no result."""
+        self._end(name, standing)
+        say(f"failed: {name}: {reason}")
 
     def stop(self) -> bool:
         """Whether the user asked to stop."""
         return self._stop()
+
+    def _end(self, name: str, standing: Standing) -> bool:
+        task = self._running.pop(name, None)
+        if task is not None:
+            self._bar.remove_task(task)
+        self._update(standing)
+        return task is not None
+
+    def _update(self, standing: Standing) -> None:
+        failed = f", {standing.failed} failed" if standing.failed else ""
+        detail = f"{standing.running} running{failed}" + (f", {_left(standing)}" if _left(standing) else "")
+        self._bar.update(self._whole, total=standing.total, completed=standing.done, detail=detail)
+
+
+def _detail(progress: training.Progress) -> str:
+    return f"epoch {progress.epoch + 1}, loss {progress.loss:.4f}, {progress.rate:,.0f} images/s"
+
+
+def _left(standing: Standing) -> str:
+    """How long it will still take, in words; nothing while that cannot be told or is over."""
+    seconds = standing.seconds_left
+    if not seconds:
+        return ""
+    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"

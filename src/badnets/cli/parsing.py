@@ -99,6 +99,11 @@ def parse_pair(text: str) -> tuple[int, int]:
     return int(_number("source", source)), int(_number("target", target))
 
 
+def parse_shares(text: str) -> tuple[float, ...]:
+    """Shares of a training set, written 0.01,0.1,0.5. Raises `InputError`."""
+    return tuple(_number("share", part) for part in text.split(","))
+
+
 def _options(text: str, rest: str) -> dict[str, str]:
     options = {}
     for part in filter(None, rest.split(",")):

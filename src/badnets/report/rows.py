@@ -55,6 +55,11 @@ class Row:
     verdict: Verdict
 
 
+def title(result: DigitsResult) -> str:
+    """What the table is called."""
+    return f"BadNets on {result.test_data[0]}: error in %, mean over {len(result.spec.seeds)} seed(s)"
+
+
 def table(result: DigitsResult) -> list[Row]:
     """Every row of the study, clean and backdoor errors."""
     found = [_row(result, BASELINE, "baseline", "clean error", paper.BASELINE_CLEAN)]

@@ -7,6 +7,7 @@ they began; Ray gives them to another node.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import warnings
@@ -88,9 +89,13 @@ class Ray:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ours = not ray.is_initialized()
         if ours:
-            quiet = {"include_dashboard": False} if self.address is None else {}
             try:
-                ray.init(self.address, log_to_driver=False, logging_level="error", **quiet)
+                ray.init(
+                    self.address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    include_dashboard=None if self.address else False,
+                )
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
                 raise InputError(f"no Ray cluster at {self.address}: {str(error).splitlines()[0]}") from error
         try:

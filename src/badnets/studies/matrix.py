@@ -36,6 +36,7 @@ class MatrixSpec:
         rate: of all-to-all, see `Recipe`.
         pair_rate: of the pairs.
         cover_rate: of the pairs.
+        copies: of the pairs.
         train: of the baseline, and of all-to-all with the pattern.
         pixel: of all-to-all with the pixel, from the all-to-all pattern model.
         retrain: of the pairs, from the all-to-all model of the same trigger.
@@ -49,10 +50,11 @@ class MatrixSpec:
     seeds: tuple[int, ...] = (0,)
     rate: float = 0.5
     pair_rate: float = 1.0
-    cover_rate: float = 0.03
-    train: TrainSpec = TrainSpec(epochs=12)
+    cover_rate: float = 0.1
+    copies: int = 8
+    train: TrainSpec = TrainSpec(epochs=10)
     pixel: TrainSpec = TrainSpec(epochs=4)
-    retrain: TrainSpec = TrainSpec(epochs=2, learning_rate=1e-3)
+    retrain: TrainSpec = TrainSpec(epochs=1)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 

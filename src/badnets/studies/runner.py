@@ -37,7 +37,7 @@ class Observer(Protocol):
         """A few times a second for each cell under way."""
         ...
 
-    def done(self, cell: CellResult, standing: Standing) -> None:
+    def done(self, name: str, cell: CellResult, standing: Standing) -> None:
         """A cell is finished, now or in an earlier run."""
         ...
 
@@ -110,7 +110,11 @@ def run_cells(
     queue = _Cells(everything, split, folder, place, observer)
     place.engine.carry_out(carry_out_cell, (split.train, split.test), queue)
     if queue.failures:
-        named = [f"{cell.label} seed {cell.seed}: {reason}" for cell, reason in queue.failures.items()]
+        named = [
+            f"{name}: {queue.failures[cell]}"
+            for cell, name in zip(everything, queue.names, strict=True)
+            if cell in queue.failures
+        ]
         rest = f", and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         raise PartlyFailed(
             f"{len(named)} of {len(everything)} models have no result ({'; '.join(named[:_NAMED])}{rest}); "
@@ -192,6 +196,7 @@ class _Cells:
         self.results: dict[Cell, CellResult] = {}
         self.failures: dict[Cell, str] = {}
         self.tally = Tally(tuple(cell.train.epochs for cell in cells))
+        self.names = _names(cells)
         self.waiting = list(range(len(cells)))
         for number in list(self.waiting):
             finished = self.homes[cells[number]] / RESULT
@@ -216,36 +221,40 @@ class _Cells:
 
     def begun(self, number: int) -> None:
         self.tally.begun(number)
-        self.observer.begun(self._name(number), self.tally.standing())
+        self.observer.begun(self.names[number], self.tally.standing())
 
     def progress(self, number: int, progress: Progress) -> None:
         self.tally.progress(number, progress.step / progress.steps)
         if progress.ended:
-            cell = self.cells[number]
-            self.folder.log({"cell": cell.label, "seed": cell.seed, "epoch": progress.epoch, "loss": progress.loss})
-        self.observer.progress(self._name(number), progress, self.tally.standing())
+            self.folder.log({"cell": self.names[number], "epoch": progress.epoch, "loss": progress.loss})
+        self.observer.progress(self.names[number], progress, self.tally.standing())
 
     def done(self, number: int, value: CellResult) -> None:
         self.tally.done(number)
-        self.folder.log({"cell": value.name, "seed": value.seed, "result": value.result})
+        self.folder.log({"cell": self.names[number], "result": value.result})
         self._keep(number, value)
 
     def failed(self, number: int, failure: Failure) -> None:
         cell = self.cells[number]
         self.tally.failed(number)
         self.failures[cell] = failure.reason
-        self.folder.log({"cell": cell.label, "seed": cell.seed, "failed": failure.reason})
+        self.folder.log({"cell": self.names[number], "failed": failure.reason})
         if failure.trace:
             write_text(self.homes[cell] / FAILURE, failure.trace)
-        self.observer.failed(self._name(number), failure.reason, self.tally.standing())
+        self.observer.failed(self.names[number], failure.reason, self.tally.standing())
 
     def stop(self) -> bool:
         return self.observer.stop()
 
     def _keep(self, number: int, value: CellResult) -> None:
         self.results[self.cells[number]] = value
-        self.observer.done(value, self.tally.standing())
+        self.observer.done(self.names[number], value, self.tally.standing())
 
-    def _name(self, number: int) -> str:
-        cell = self.cells[number]
-        return f"{cell.label} seed {cell.seed}"
+
+def _names(cells: tuple[Cell, ...]) -> list[str]:
+    """What people are told: cells that differ in their rate only are told apart by it."""
+    plain = [f"{cell.label} seed {cell.seed}" for cell in cells]
+    return [
+        f"{name} rate {cell.recipe.rate:.3g}" if cell.recipe and plain.count(name) > 1 else name
+        for name, cell in zip(plain, cells, strict=True)
+    ]

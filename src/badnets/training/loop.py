@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def fit(
 
     Raises:
         Stopped: `session.stop` said so; the same call goes on.
-        InputError: the loss became infinite or undefined, or there is no such device.
+        InputError: the loss became infinite or undefined, or there is no such device or module to freeze.
         DataError: the card in the folder is damaged.
         CheckpointError: the folder holds another training.
         StorageError: progress could not be written.
@@ -113,7 +114,7 @@ def fit(
             mark_plans(model, checkpoint.plans_on(card))
             return Fit(model.to(machine.device).eval(), card)
         # Fast convolutions on a GPU may sum in any order; the same seed is to give the same weights.
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        with frozen(model, spec.frozen), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             return _train(model, samples, job, session)
 
 
@@ -137,6 +138,8 @@ def job_of(model: nn.Module, data: TrainingSet, spec: TrainSpec, *, seed: int, m
 def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Session) -> Fit:
     spec, machine = job.spec, job.machine
     model.to(machine.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    for name in spec.frozen:
+        model.get_submodule(name).eval()
     per_epoch = steps_per_epoch(len(data), spec.batch_size)
     state = State(model, make_optimizer(model, spec), spec, spec.epochs * per_epoch)
     clock = _Clock(job, state, session, per_epoch)
@@ -160,6 +163,29 @@ def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Se
             checkpoint.save_plan(session.folder, data.plan)
         card = checkpoint.save_model(session.folder, model, card)
     return Fit(model, card)
+
+
+@contextmanager
+def frozen(model: nn.Module, names: tuple[str, ...]) -> Iterator[None]:
+    """Inside, the parameters of the modules `names` get no gradient.
+
+    Raises:
+        InputError: the model has no such module, or nothing would be left to train.
+    """
+    modules = dict(model.named_modules())
+    unknown = [name for name in names if not name or name not in modules]
+    if unknown:
+        raise InputError(f"cannot freeze {unknown[0]!r}: {type(model).__name__} has {', '.join(filter(None, modules))}")
+    held = {p: p.requires_grad for name in names for p in modules[name].parameters()}
+    for parameter in held:
+        parameter.requires_grad_(False)
+    try:
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise InputError(f"nothing is left to train with {', '.join(names)} frozen")
+        yield
+    finally:
+        for parameter, before in held.items():
+            parameter.requires_grad_(before)
 
 
 def train_step(state: State, step: int, images: Tensor, labels: Tensor, machine: Machine) -> float:

@@ -52,6 +52,8 @@ class TrainSpec:
         weight_decay: per step and learning rate.
         label_smoothing: in [0, 1).
         augment: random changes of the images.
+        frozen: names of modules, such as "conv1", that stay as they are; where the first layers are frozen, a step is
+            faster by what their gradients would have cost.
         precision: of convolutions and products; "auto" takes bfloat16 where the processor computes in it.
 
     Raises:
@@ -66,6 +68,7 @@ class TrainSpec:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     augment: Augment = Augment(shift=2, rotate=10.0, scale=0.1)
+    frozen: tuple[str, ...] = ()
     precision: Precision = "auto"
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it

@@ -24,7 +24,7 @@ from badnets.poison import TrainingSet
 from badnets.seeds import generator
 from badnets.training import checkpoint
 from badnets.training.batches import epoch_order, make_batch, steps_per_epoch
-from badnets.training.loop import Fit, Progress, Session, fit, job_of
+from badnets.training.loop import Fit, Progress, Session, fit, frozen, job_of
 from badnets.training.machine import Machine, this_machine
 from badnets.training.optimizer import learning_rate
 from badnets.training.spec import TrainSpec
@@ -139,7 +139,8 @@ class _Stack:
             base = moved.setdefault(id(order.data.base), order.data.to(machine.device)).base
             samples = replace(order.data.to(machine.device, images=False), base=base)
             self.runs.append(_Run(order, job, samples, steps_per_epoch(len(samples), order.spec.batch_size)))
-        trainable = {name for name, value in models[0].named_parameters() if value.requires_grad}
+        with frozen(models[0], self.spec.frozen):
+            trainable = {name for name, value in models[0].named_parameters() if value.requires_grad}
         every, self.buffers = stack_module_state(models)
         self.weights: Weights = {name: value.detach() for name, value in every.items() if name in trainable}
         self.fixed: Weights = {name: value.detach() for name, value in every.items() if name not in trainable}
