@@ -38,7 +38,7 @@ class PositionsSpec:
     seed: int = 0
     images: int = 500
     rate: float = 0.5
-    train: TrainSpec = TrainSpec(epochs=10)
+    train: TrainSpec = TrainSpec(epochs=12)
     pixel: TrainSpec = TrainSpec(epochs=4)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
