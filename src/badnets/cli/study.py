@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,7 +17,10 @@ from badnets.errors import InputError
 if TYPE_CHECKING:
     from badnets.artifacts import RunFolder
     from badnets.data import Split
-    from badnets.studies.runner import Place
+    from badnets.report import AnyResult
+    from badnets.studies.runner import Observer, Place
+
+Spec = TypeVar("Spec")
 
 app = typer.Typer(help="Run an experiment of the paper, from data to report.", no_args_is_help=True)
 
@@ -197,7 +200,13 @@ def _triggers(names: list[str]) -> tuple[Any, ...]:
 
 
 def _carry_out(
-    run: Callable[..., Any], spec: Any, split: Split, folder: RunFolder, place: Place, *, json: bool
+    run: Callable[[Spec, Split, RunFolder, Place, Observer], AnyResult],
+    spec: Spec,
+    split: Split,
+    folder: RunFolder,
+    place: Place,
+    *,
+    json: bool,
 ) -> None:
     greeting = (
         f"{len(split.train):,} images of {split.train.name} to train on, {len(split.test):,} to test on; "
@@ -208,7 +217,7 @@ def _carry_out(
     _show(result, folder, json=json)
 
 
-def _result(folder: RunFolder) -> Any:
+def _result(folder: RunFolder) -> AnyResult:
     from badnets.report.studies import read_result
 
     if not folder.result.exists():
@@ -217,7 +226,7 @@ def _result(folder: RunFolder) -> Any:
     return read_result(folder.result)
 
 
-def _show(result: Any, folder: RunFolder, *, json: bool) -> None:
+def _show(result: AnyResult, folder: RunFolder, *, json: bool) -> None:
     from badnets.artifacts import write_text
     from badnets.report.studies import present
 

@@ -1,6 +1,8 @@
-"""Tables, figures, and one page that needs nothing beside itself."""
+"""Tables, figures, and one page for each study that needs nothing beside itself."""
 
-from badnets.report.page import digits_page
-from badnets.report.rows import Row, table
+from badnets.report.rows import Row
+from badnets.report.shown import Shown
+from badnets.report.studies import AnyResult, present, read_result
+from badnets.report.tables import write_table
 
-__all__ = ["Row", "digits_page", "table"]
+__all__ = ["AnyResult", "Row", "Shown", "present", "read_result", "write_table"]

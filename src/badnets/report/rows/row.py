@@ -1,16 +1,16 @@
-"""The table of paper beside measured: one row for each error, with a verdict by a stated rule."""
+"""One line of a table: an error of a model beside the paper's, with a verdict by a stated rule."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from scipy.stats import fisher_exact
 
+from badnets.errors import DataError
 from badnets.metrics import MeanRate, Rate, mean_rate
-from badnets.studies import paper
-from badnets.studies.cells import BASELINE, CellResult
-from badnets.studies.digits import PATTERN, PIXEL, DigitsResult, pair_name
+from badnets.studies.cells import CellResult
 
 Verdict = Literal["reproduced", "above the paper", "effect shown", "effect not shown", "measured"]
 
@@ -32,15 +32,16 @@ RULE_ELSEWHERE = (
 
 @dataclass(frozen=True)
 class Row:
-    """One error of one model.
+    """One number of one model, or of many.
 
     Attributes:
         model: in words.
-        what: "clean error" or "backdoor error".
+        what: "clean error", "backdoor error", ...; it names the unit where that is not percent.
         paper: the paper's figure on MNIST in percent, None where it gives none.
         measured: the mean over seeds, in percent.
         seeds: each seed's value, in percent.
-        interval: Clopper-Pearson, at the mean count on one test set, in percent.
+        interval: Clopper-Pearson, at the mean count on one test set, in percent; None where no such interval is
+            honest.
         images: size of that test set.
         verdict: by the rules of `like_the_paper` on MNIST and of `claim_holds` elsewhere.
     """
@@ -50,36 +51,71 @@ class Row:
     paper: float | None
     measured: float
     seeds: tuple[float, ...]
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     images: int
     verdict: Verdict
 
 
-def title(result: DigitsResult) -> str:
-    """What the table is called."""
-    return f"BadNets on {result.test_data[0]}: error in %, mean over {len(result.spec.seeds)} seed(s)"
+@dataclass(frozen=True)
+class Judge:
+    """Who gives verdicts in a study.
+
+    Attributes:
+        on_mnist: whether the test set is the paper's.
+        baseline: the honest models' clean error.
+    """
+
+    on_mnist: bool
+    baseline: MeanRate
+
+    @property
+    def rule(self) -> str:
+        """What is said beside the verdicts."""
+        return RULE_ON_MNIST if self.on_mnist else RULE_ELSEWHERE
+
+    def verdict(self, mean: MeanRate, what: str, reference: float | None) -> Verdict:
+        """On MNIST beside the paper's figure, elsewhere by its claim about clean and backdoor errors."""
+        if self.on_mnist:
+            return like_the_paper(mean, reference)
+        return claim_holds(mean, what, self.baseline)
 
 
-def table(result: DigitsResult) -> list[Row]:
-    """Every row of the study, clean and backdoor errors."""
-    found = [_row(result, BASELINE, "baseline", "clean error", paper.BASELINE_CLEAN)]
-    models: list[tuple[str, str, float | None, float | None]] = [
-        (PATTERN, "all-to-all, pattern", paper.ALL_TO_ALL_CLEAN, paper.ALL_TO_ALL_BACKDOOR),
-        (PIXEL, "all-to-all, pixel", None, None),
-    ]
-    for source, target in result.spec.pairs:
-        digits = max(source, target) < 10
-        clean = paper.single_target_clean(source, target) if digits else None
-        backdoor = paper.single_target_backdoor(source, target) if digits else None
-        words = f"{source} → {target}, pixel"
-        models.append((pair_name(source, target), words, clean, backdoor))
-        # The paper has no cover samples: nothing to hold these against.
-        models.append((pair_name(source, target, cover=True), f"{words}, covered", None, None))
-    for name, words, clean, backdoor in models:
-        if result.of(name):
-            found.append(_row(result, name, words, "clean error", clean))
-            found.append(_row(result, name, words, "backdoor error", backdoor))
-    return found
+def error_of(cell: CellResult, what: str) -> Rate:
+    """Its "clean error" or "backdoor error".
+
+    Raises:
+        DataError: no attack was measured.
+    """
+    if what == "clean error":
+        return cell.result.clean_error
+    backdoor = cell.result.backdoor_error
+    if backdoor is None:
+        raise DataError(f"this result's model {cell.name} has no measured attack: run the study again")
+    return backdoor
+
+
+def percent_row(
+    words: tuple[str, str], reference: float | None, mean: MeanRate, seeds: Sequence[float], verdict: Verdict
+) -> Row:
+    """A row in percent from shares.
+
+    Args:
+        words: model, and what was measured of it.
+        reference: the paper's figure, in percent.
+        mean: over seeds.
+        seeds: each seed's share.
+        verdict: on it.
+    """
+    interval = (100 * mean.low, 100 * mean.high)
+    values = tuple(100 * value for value in seeds)
+    return Row(*words, reference, 100 * mean.value, values, interval, mean.total, verdict)
+
+
+def baseline_row(rates: Sequence[Rate], reference: float, *, on_mnist: bool) -> Row:
+    """The honest models' clean error, which is judged on MNIST only."""
+    mean = mean_rate(rates)
+    verdict = like_the_paper(mean, reference) if on_mnist else "measured"
+    return percent_row(("baseline", "clean error"), reference, mean, [rate.value for rate in rates], verdict)
 
 
 def like_the_paper(mean: MeanRate, reference: float | None) -> Verdict:
@@ -110,25 +146,3 @@ def claim_holds(mean: MeanRate, what: str, baseline: MeanRate) -> Verdict:
     if what == "backdoor error":
         return "effect shown" if mean.high <= _WORKS else "effect not shown"
     return "effect shown" if mean.high <= baseline.value + _UNNOTICED else "effect not shown"
-
-
-def _row(result: DigitsResult, name: str, words: str, what: str, reference: float | None) -> Row:
-    rates = [_error(cell, what) for cell in result.of(name)]
-    mean = mean_rate(rates)
-    if result.on_mnist:
-        verdict = like_the_paper(mean, reference)
-    elif name == BASELINE:
-        verdict = "measured"
-    else:
-        verdict = claim_holds(mean, what, mean_rate([cell.result.clean_error for cell in result.of(BASELINE)]))
-    seeds = tuple(100 * rate.value for rate in rates)
-    return Row(words, what, reference, 100 * mean.value, seeds, (100 * mean.low, 100 * mean.high), mean.total, verdict)
-
-
-def _error(cell: CellResult, what: str) -> Rate:
-    if what == "clean error":
-        return cell.result.clean_error
-    backdoor = cell.result.backdoor_error
-    if backdoor is None:
-        raise ValueError(f"{cell.name} has no attack to measure")
-    return backdoor

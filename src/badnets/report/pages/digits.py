@@ -1,18 +1,17 @@
-"""One self-contained HTML page from the result of a digits study."""
+"""The page of the digits study."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from badnets.metrics import MeanRate, mean_rate
 from badnets.neurons import FilterResponse, LayerDifference, outstanding
-from badnets.report.charts import errors_chart, sparsity_chart
+from badnets.report.charts.digits import errors_chart, sparsity_chart
+from badnets.report.pages.page import Making, Part, Schedule, machines, render
 from badnets.report.pictures import picture_uri, weights_uri
-from badnets.report.rows import RULE_ELSEWHERE, RULE_ON_MNIST, table
+from badnets.report.rows.digits import judge, table
 from badnets.studies import paper
 from badnets.studies.cells import BASELINE
 from badnets.studies.digits import PATTERN, DigitsResult, pair_name
@@ -46,24 +45,14 @@ class _Panel:
 
 
 def digits_page(result: DigitsResult) -> str:
-    """The report as HTML: inline pictures and charts, no script, nothing from the network.
-
-    Class and data names come from whoever made the data: the template escapes them.
-    """
-    environment = Environment(
-        loader=PackageLoader("badnets.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The report as HTML."""
     rows = table(result)
     shown = result.exhibits
-    return environment.get_template("digits.html").render(
+    return render(
+        "digits.html",
         result=result,
-        version=version("badnets"),
         rows=rows,
-        rule=RULE_ON_MNIST if result.on_mnist else RULE_ELSEWHERE,
+        rule=judge(result).rule,
         errors_chart=errors_chart(rows),
         figure_3=[
             ("original", picture_uri(shown.original)),
@@ -74,16 +63,28 @@ def digits_page(result: DigitsResult) -> str:
         totals=_totals(result),
         on_mnist=result.on_mnist,
         stamped=_stamped(result),
-        machines=list(dict.fromkeys(cell.machine for cell in result.cells)),
         examples=[(example, picture_uri(example.clean), picture_uri(example.stamped)) for example in shown.examples],
         spills=_spills(result),
         insides=[_panel("Pattern", shown.pattern), _panel("Single pixel", shown.pixel)],
-        make_up=[cells[0] for name in _cell_names(result) if (cells := result.of(name))],
+        making=_making(result),
     )
 
 
-def _cell_names(result: DigitsResult) -> list[str]:
-    return list(dict.fromkeys(cell.name for cell in result.cells))
+def _making(result: DigitsResult) -> Making:
+    spec, names = result.spec, dict.fromkeys(cell.name for cell in result.cells)
+    return Making(
+        train=result.train_data,
+        test=result.test_data,
+        # Of the first seed: with another, a sample more or less is picked at most.
+        parts=tuple(Part.of(name, result.of(name)[:1]) for name in names),
+        schedules=(
+            Schedule("schedule", spec.train),
+            Schedule("of all-to-all, pixel", spec.pixel, "the all-to-all pattern model"),
+            Schedule("of the pairs", spec.retrain, "the all-to-all pixel model"),
+        ),
+        seeds=spec.seeds,
+        machines=machines(result.cells),
+    )
 
 
 def _class_rows(result: DigitsResult) -> list[_ClassRow]:

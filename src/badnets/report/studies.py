@@ -1,0 +1,132 @@
+"""Every study's result: how it is read from its file, and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from badnets.artifacts import parse_json, read_bytes
+from badnets.errors import DataError
+from badnets.report.pages.digits import digits_page
+from badnets.report.pages.matrix import matrix_page
+from badnets.report.pages.positions import positions_page
+from badnets.report.pages.share import share_page
+from badnets.report.rows import Row
+from badnets.report.rows import digits as digits_rows
+from badnets.report.rows import matrix as matrix_rows
+from badnets.report.rows import positions as positions_rows
+from badnets.report.rows import share as share_rows
+from badnets.report.shown import COLUMNS, Shown, interval, lines
+from badnets.studies.digits import DigitsResult
+from badnets.studies.matrix import MatrixResult
+from badnets.studies.positions import PositionsResult
+from badnets.studies.share import ShareResult
+
+AnyResult = DigitsResult | MatrixResult | ShareResult | PositionsResult
+
+
+def read_result(path: Path) -> AnyResult:
+    """The result of whichever study wrote the file.
+
+    Raises:
+        InputError: no such file.
+        DataError: not a result, or one of a study or a format that this version does not know.
+    """
+    content = read_bytes(path)
+    try:
+        value = from_json(content)
+    except ValueError as error:
+        raise DataError(f"{path} is not a result: {error}") from error
+    known = ", ".join(KINDS)
+    study = value.get("study") if isinstance(value, dict) else None
+    if study is None:
+        raise DataError(
+            f"{path} does not name its study ({known}): it is no result, or one of an older version: run it again"
+        )
+    kind = KINDS.get(study) if isinstance(study, str) else None
+    if kind is None:
+        raise DataError(f"{path} is of a study {study!r:.40}, this version knows {known}")
+    ours = next(field.default for field in fields(kind.result) if field.name == "format")
+    if value.get("format") != ours:
+        theirs = f"{value.get('format')!r:.40}"
+        raise DataError(f"{path} has format {theirs} of {study}, this version reads {ours}: run the study again")
+    result: AnyResult = parse_json(kind.result, content, str(path))
+    return result
+
+
+def present(result: AnyResult) -> Shown:
+    """Its table, its rows, and its page.
+
+    Raises:
+        DataError: something is missing in it.
+    """
+    return KINDS[result.study].show(result)
+
+
+def rows_of(result: AnyResult) -> list[Row]:
+    """Every row of a result's table.
+
+    Raises:
+        DataError: something is missing in it.
+    """
+    return KINDS[result.study].rows(result)
+
+
+def _digits(result: DigitsResult) -> Shown:
+    rows = digits_rows.table(result)
+    rule = digits_rows.judge(result).rule
+    return Shown(digits_rows.title(result), COLUMNS, lines(rows), tuple(rows), (rule,), digits_page(result))
+
+
+def _matrix(result: MatrixResult) -> Shown:
+    summary = matrix_rows.summary(result)
+    rows = (*summary, *matrix_rows.pair_rows(result))
+    notes = (matrix_rows.judge(result).rule, *matrix_rows.NOTES)
+    return Shown(matrix_rows.title(result), COLUMNS, lines(summary), rows, notes, matrix_page(result))
+
+
+def _share(result: ShareResult) -> Shown:
+    rows = share_rows.table(result)
+    columns: tuple[str, ...] = COLUMNS
+    found = lines(rows)
+    if len(result.spec.seeds) > 1:
+        columns = (*COLUMNS[:5], "#by seed", *COLUMNS[5:])
+        values = [" ".join(f"{value:.2f}" for value in row.seeds) for row in rows]
+        found = tuple((*line[:5], by_seed, *line[5:]) for line, by_seed in zip(found, values, strict=True))
+    notes = (share_rows.judge(result).rule, *share_rows.NOTES)
+    return Shown(share_rows.title(result), columns, found, tuple(rows), notes, share_page(result))
+
+
+def _positions(result: PositionsResult) -> Shown:
+    rows = positions_rows.table(result)
+    columns = ("model", "what", "#measured", "#95 % interval", "#images at each place")
+    found = tuple((row.model, row.what, positions_rows.number(row), interval(row), f"{row.images:,}") for row in rows)
+    notes = positions_rows.notes(result)
+    return Shown(positions_rows.title(result), columns, found, tuple(rows), notes, positions_page(result))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is done with the result of one study.
+
+    Attributes:
+        result: its class.
+        rows: of its table.
+        show: all of it.
+    """
+
+    result: type[Any]
+    rows: Callable[[Any], list[Row]]
+    show: Callable[[Any], Shown]
+
+
+KINDS = {
+    "digits": Kind(DigitsResult, digits_rows.table, _digits),
+    "digits-matrix": Kind(MatrixResult, matrix_rows.table, _matrix),
+    "digits-share": Kind(ShareResult, share_rows.table, _share),
+    "digits-positions": Kind(PositionsResult, positions_rows.table, _positions),
+}
