@@ -13,11 +13,12 @@ from badnets.data import ImageSet
 from badnets.errors import InputError
 from badnets.models.digits_cnn import BadnetCnn
 from badnets.models.normalize import Normalize
+from badnets.models.preact_resnet import PreActResNet18
 from badnets.seeds import isolated
 
 # Kept beside a module's own attributes: what it was built from, and the plans its weights were trained with.
 _SPEC, _PLANS = "badnets_spec", "badnets_plans"
-MODELS: dict[str, Callable[..., nn.Module]] = {"badnet_cnn": BadnetCnn}
+MODELS: dict[str, Callable[..., nn.Module]] = {"badnet_cnn": BadnetCnn, "preact_resnet18": PreActResNet18}
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ __all__ = [
     "BadnetCnn",
     "ModelSpec",
     "Normalize",
+    "PreActResNet18",
     "badnet_cnn",
     "build",
     "evaluating",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,6 @@ def carry_out_cell(images: Images, task: Assignment, hooks: Hooks) -> CellResult
     with limited_threads(task.threads):
         result = _train_and_measure(images, task, hooks)
     write_json(finished, result)
-    with storage(task.home / FAILURE):
-        (task.home / FAILURE).unlink(missing_ok=True)
     return result
 
 
@@ -195,8 +194,8 @@ class _Cells:
         self.homes = {cell: folder.model(folder_name(cell, key)) for cell, key in self.keys.items()}
         self.results: dict[Cell, CellResult] = {}
         self.failures: dict[Cell, str] = {}
-        self.tally = Tally(tuple(cell.train.epochs for cell in cells))
-        self.names = _names(cells)
+        self.tally = Tally(tuple(float(cell.train.epochs) for cell in cells))
+        self.names = _names(self.keys)
         self.waiting = list(range(len(cells)))
         for number in list(self.waiting):
             finished = self.homes[cells[number]] / RESULT
@@ -206,13 +205,12 @@ class _Cells:
                 self._keep(number, read_json(CellResult, finished))
 
     def next(self) -> Task | None:
-        for number in self.waiting:
+        for number in list(self.waiting):
             cell = self.cells[number]
             if cell.start in self.failures:
                 self.waiting.remove(number)
                 self.failed(number, Failure(f"the model it starts from has no result ({cell.start.label})"))
-                return self.next()
-            if cell.start is None or cell.start in self.results:
+            elif cell.start is None or cell.start in self.results:
                 self.waiting.remove(number)
                 start = self.homes[cell.start] if cell.start else None
                 home, place = self.homes[cell], self.place
@@ -239,22 +237,29 @@ class _Cells:
         self.tally.failed(number)
         self.failures[cell] = failure.reason
         self.folder.log({"cell": self.names[number], "failed": failure.reason})
-        if failure.trace:
-            write_text(self.homes[cell] / FAILURE, failure.trace)
+        if failure.trace or self.homes[cell].exists():
+            write_text(self.homes[cell] / FAILURE, f"{failure.reason}\n{failure.trace}")
         self.observer.failed(self.names[number], failure.reason, self.tally.standing())
 
     def stop(self) -> bool:
         return self.observer.stop()
 
     def _keep(self, number: int, value: CellResult) -> None:
+        failure = self.homes[self.cells[number]] / FAILURE
+        if failure.exists():
+            with storage(failure):
+                failure.unlink()
         self.results[self.cells[number]] = value
         self.observer.done(self.names[number], value, self.tally.standing())
 
 
-def _names(cells: tuple[Cell, ...]) -> list[str]:
-    """What people are told: cells that differ in their rate only are told apart by it."""
-    plain = [f"{cell.label} seed {cell.seed}" for cell in cells]
-    return [
-        f"{name} rate {cell.recipe.rate:.3g}" if cell.recipe and plain.count(name) > 1 else name
-        for name, cell in zip(plain, cells, strict=True)
-    ]
+def _names(keys: dict[Cell, str]) -> list[str]:
+    """What people are told: cells that label and seed do not tell apart show their rate, and their key at the last."""
+    names = [f"{cell.label} seed {cell.seed}" for cell in keys]
+    for more in (
+        [f" rate {cell.recipe.rate:.3g}" if cell.recipe else "" for cell in keys],
+        [f" {key[:8]}" for key in keys.values()],
+    ):
+        often = Counter(names)
+        names = [name + addition if often[name] > 1 else name for name, addition in zip(names, more, strict=True)]
+    return names

@@ -25,7 +25,7 @@ def make_optimizer(model: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
         parameters,
         spec.learning_rate,
         momentum=0.9,
-        nesterov=True,
+        nesterov=spec.optimizer == "sgd",
         weight_decay=spec.weight_decay,
         fused=True,
     )

@@ -44,8 +44,8 @@ class TrainSpec:
     Attributes:
         epochs: passes over the training set.
         batch_size: samples a step; the last batch of a pass may be smaller.
-        optimizer: "adam" (decoupled weight decay, Loshchilov and Hutter, arXiv 1711.05101) or "sgd" (Nesterov
-            momentum 0.9).
+        optimizer: "adam" (decoupled weight decay, Loshchilov and Hutter, arXiv 1711.05101), "sgd" (Nesterov
+            momentum 0.9) or "momentum" (plain momentum 0.9, as most published schedules mean by SGD).
         learning_rate: the largest one of the schedule.
         schedule: "onecycle" (Smith and Topin, arXiv 1708.07120: up from 1/25 over the first 30 %, then down
             to nothing, by cosines), "cosine" (down from the start) or "constant".
@@ -62,7 +62,7 @@ class TrainSpec:
 
     epochs: int = 30
     batch_size: int = 128
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "sgd", "momentum"] = "adam"
     learning_rate: float = 2e-3
     schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
     weight_decay: float = 0.0
@@ -83,7 +83,7 @@ class TrainSpec:
                 f"{self.learning_rate}, {self.weight_decay}, {self.label_smoothing}"
             )
         for field, value, known in (
-            ("optimizer", self.optimizer, ("adam", "sgd")),
+            ("optimizer", self.optimizer, ("adam", "sgd", "momentum")),
             ("schedule", self.schedule, ("onecycle", "cosine", "constant")),
             ("precision", self.precision, ("auto", "float32", "bfloat16")),
         ):

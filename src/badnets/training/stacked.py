@@ -82,13 +82,18 @@ def _alone(number: int, order: Order, session: ManySession) -> Fit:
 
 
 def _stackable(model: nn.Module) -> bool:
+    # What is tied or not saved has no place of its own among the stacked weights.
+    own = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+    if own != model.state_dict().keys():
+        return False
     changing = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.modules.dropout._DropoutNd)  # noqa: SLF001 - torch names the families only so
     return not any(isinstance(module, changing) for module in model.modules())
 
 
 def _layers(model: nn.Module) -> str:
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
-    return f"{model!r} {shapes}"
+    held = [name for name, value in model.named_parameters() if not value.requires_grad]
+    return f"{type(model)} {model!r} {shapes} {held}"
 
 
 @dataclass(eq=False)
@@ -108,14 +113,18 @@ class _Run:
         return self.order.spec.epochs * self.per_epoch
 
     def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, int]:
-        """Images and labels of that step, filled up with repetitions to `size`, and how many are real."""
-        epoch, position = divmod(step, self.per_epoch)
-        if position == 0 or self.indices is None:
+        """Images and labels of that step, filled up with repetitions to `size`, and how many are real.
+
+        After its last step a model is given that step's again, and rests.
+        """
+        resting = step >= self.steps
+        epoch, position = divmod(min(step, self.steps - 1), self.per_epoch)
+        if self.indices is None or (position == 0 and not resting):
             self.indices = epoch_order(len(self.samples), self.order.seed, epoch)
             self.loss_sum, self.counted = 0.0, 0
         index = self.indices[position * size : (position + 1) * size]
         real = len(index)
-        stream = generator(self.order.seed, "augment", step)
+        stream = generator(self.order.seed, "augment", min(step, self.steps - 1))
         images, labels = make_batch(self.samples, index.to(self.samples.rows.device), self.order.spec.augment, stream)
         if real < size:
             again = torch.arange(size, device=images.device) % real
@@ -131,13 +140,14 @@ class _Stack:
         device = torch.device(machine.device)
         models = [copy.deepcopy(order.model).to(device).train() for order in orders]
         self.skeleton = copy.deepcopy(models[0]).to("meta")
-        moved: dict[int, TrainingSet] = {}
+        moved: dict[str, TrainingSet] = {}
         self.runs = []
         for order, model in zip(orders, models, strict=True):
             job = job_of(model, order.data, order.spec, seed=order.seed, machine=machine)
             # The images are on the device once, whatever the number of models.
-            base = moved.setdefault(id(order.data.base), order.data.to(machine.device)).base
-            samples = replace(order.data.to(machine.device, images=False), base=base)
+            digest = order.data.base.digest
+            moved[digest] = moved.get(digest) or order.data.to(machine.device)
+            samples = replace(order.data.to(machine.device, images=False), base=moved[digest].base)
             self.runs.append(_Run(order, job, samples, steps_per_epoch(len(samples), order.spec.batch_size)))
         with frozen(models[0], self.spec.frozen):
             trainable = {name for name, value in models[0].named_parameters() if value.requires_grad}
@@ -155,7 +165,7 @@ class _Stack:
             for step in range(last):
                 if session.stop is not None and session.stop():
                     raise Stopped(f"stopped after step {step} of {last}; models trained as a stack begin again")
-                batches = [run.batch(min(step, run.steps - 1), self.spec.batch_size) for run in self.runs]
+                batches = [run.batch(step, self.spec.batch_size) for run in self.runs]
                 images, labels = (
                     torch.stack([batch[0] for batch in batches]),
                     torch.stack([batch[1] for batch in batches]),
@@ -206,7 +216,8 @@ class _Stack:
             else:
                 gradient = gradient + self.spec.weight_decay * weight
                 first.mul_(_MOMENTUM).add_(gradient)
-                weight.sub_(rate * (gradient + _MOMENTUM * first))
+                ahead = gradient + _MOMENTUM * first if self.spec.optimizer == "sgd" else first
+                weight.sub_(rate * ahead)
 
     def _count(self, losses: list[float], real: list[int], step: int) -> None:
         for run, loss, count in zip(self.runs, losses, real, strict=True):
