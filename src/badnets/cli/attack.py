@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from badnets.cli.datasets import AsJson, DataDir, report_skipped
-from badnets.cli.output import Watcher, print_json, print_table, say, stop_on_interrupt
+from badnets.cli.output import print_json, print_table, say
 from badnets.cli.parsing import POLICY_HELP, TRIGGER_HELP, parse_policy, parse_trigger
 from badnets.errors import InputError
 
@@ -49,8 +49,8 @@ def poison(
         raise InputError(f"mode is add or replace, got {mode!r}")
     train = _load(data, data_dir).train
     recipe = room.Recipe(
-        parse_policy(policy, train.classes), parse_trigger(trigger), rate=rate, cover_rate=cover, seed=seed, copies=copies,
-        mode="add" if mode == "add" else "replace",
+        parse_policy(policy, train.classes), parse_trigger(trigger), rate=rate, cover_rate=cover, copies=copies,
+        mode="add" if mode == "add" else "replace", seed=seed,
     )  # fmt: skip
     plan = room.plan(train, recipe)
     samples, poisoned = room.overlay(train, plan), room.apply(train, plan)
@@ -97,6 +97,7 @@ def train(
     json: AsJson = False,
 ) -> None:
     """Train the paper's network on clean or poisoned data; stopped or killed, the same command goes on."""
+    from badnets.cli.watching import Watcher, stop_on_interrupt
     from badnets.models import ModelSpec, build
     from badnets.training import Session, TrainSpec, fit, load_model, load_plan
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from badnets.cli.output import DownloadBar, print_json, print_table, say
+from badnets.cli.output import print_json, print_table, say
 
 app = typer.Typer(help="List, download and look at data sets.", no_args_is_help=True)
 
@@ -45,6 +45,7 @@ def get(
     json: AsJson = False,
 ) -> None:
     """Download a data set's files; their SHA-256 must be the pinned ones."""
+    from badnets.cli.watching import DownloadBar
     from badnets.data import get as download
 
     with DownloadBar() as bar:

@@ -10,7 +10,7 @@ import typer
 
 from badnets.cli.attack import DataName
 from badnets.cli.datasets import AsJson, DataDir, report_skipped
-from badnets.cli.output import StudyWatcher, print_json, print_table, say, stop_on_interrupt
+from badnets.cli.output import print_json, print_table, say
 from badnets.cli.parsing import parse_pair, parse_shares
 from badnets.errors import InputError
 
@@ -208,6 +208,8 @@ def _carry_out(
     *,
     json: bool,
 ) -> None:
+    from badnets.cli.watching import StudyWatcher, stop_on_interrupt
+
     greeting = (
         f"{len(split.train):,} images of {split.train.name} to train on, {len(split.test):,} to test on; "
         f"{place.engine!r}; run folder {folder.path}"
