@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from badnets.studies.runner import Assignment
 from badnets.training.processes import LIVES
 from badnets.training.tasks import Failure, Hooks, Images, Queue, Work
 
+_PATIENCE = 5.0
 # Written last: with it a cell counts as finished.
 _LAST = ("model.json", "result.json")
 
@@ -89,6 +91,7 @@ class Ray:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ours = not ray.is_initialized()
         if ours:
+            _check_address(self.address)
             try:
                 ray.init(
                     self.address,
@@ -103,6 +106,17 @@ class Ray:
         finally:
             if ours:
                 ray.shutdown()
+
+
+def _check_address(address: str | None) -> None:
+    """Raise `InputError` where nobody answers: Ray itself asks for more than ten minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not address or (not colon and address in ("auto", "local")):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(f"no Ray cluster at {address} ({error}): expected HOST:PORT of its head, or auto") from error
 
 
 def _plain(images: ImageSet) -> dict[str, Any]:
@@ -149,8 +163,11 @@ def _image_set(plain: dict[str, Any]) -> ImageSet:
 def _collect(ray: Any, one: Any, number: int, assignment: Assignment, queue: Queue) -> None:  # noqa: ANN401 - Ray's
     try:
         outcome = ray.get(one)
+    except ray.exceptions.RayTaskError as error:  # ours is caught on the node: this one is of the cluster
+        queue.failed(number, Failure(f"a node cannot do it: {str(error).strip().splitlines()[-1]}", str(error)))
+        return
     except ray.exceptions.RayError as error:
-        queue.failed(number, Failure(f"its node or worker died {LIVES} times: {type(error).__name__}"))
+        queue.failed(number, Failure(f"its node or worker died {LIVES} times: {type(error).__name__}", str(error)))
         return
     if isinstance(outcome, Failure):
         queue.failed(number, outcome)

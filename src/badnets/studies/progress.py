@@ -58,7 +58,8 @@ class Tally:
         self.shares[number] = max(share, self.shares[number])
 
     def done(self, number: int) -> None:
-        """It is finished."""
+        """It is finished; one that never told how far it is was done from start to end."""
+        self.begun_at.setdefault(number, 0.0)
         self.progress(number, 1.0)
         self.running.discard(number)
         self.finished.add(number)

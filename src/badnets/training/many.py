@@ -93,7 +93,7 @@ def fit_many(orders: Sequence[Order], session: ManySession = ManySession()) -> t
         What `fit` would have returned for each order, in their order.
 
     Raises:
-        InputError: no orders, or they look at different images.
+        InputError: no orders, different images, or a folder that two orders share.
         ManyFailed: some orders could not be carried out; the others are in its `finished`.
         Stopped: `session.stop` said so; the same call goes on where folders are given.
     """
@@ -102,6 +102,9 @@ def fit_many(orders: Sequence[Order], session: ManySession = ManySession()) -> t
     base = orders[0].data.base
     if any(order.data.base is not base and order.data.base.digest != base.digest for order in orders):
         raise InputError("all orders of one call look at the same images: make one call for each image set")
+    folders = [order.folder.resolve() for order in orders if order.folder is not None]
+    if len(set(folders)) < len(folders):
+        raise InputError("two orders name one folder: each needs its own")
     if this_machine(session.device).device != "cpu":
         return fit_stacked(orders, session)
     workers = session.workers or default_workers(len(orders))

@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Processes:
 
     def carry_out(self, work: Work, images: Images, queue: Queue) -> None:
         """As in `Engine`."""
-        with _shared(images) as shared, _Crew(self, (work, shared)) as crew:
+        with _shared(images) as (shared, files), _Crew(self, pickle.dumps((self.threads, work, shared)), files) as crew:
             while True:
                 crew.hand_out(queue)
                 if not crew.busy:
@@ -98,9 +99,18 @@ def _free_bytes() -> int:
 
 
 @contextmanager
-def _shared(images: Images) -> Iterator[tuple[SharedImages, ...]]:
-    with tempfile.TemporaryDirectory(prefix="badnets-") as folder:
-        yield tuple(SharedImages.write(one, Path(folder) / f"{number}.pixels") for number, one in enumerate(images))
+def _shared(images: Images) -> Iterator[tuple[tuple[SharedImages, ...], list[int]]]:
+    """The images in files that have no name any more: they go with the last process that reads them, however it ends.
+
+    Yields:
+        The image sets, and the handles that a child needs to open them.
+    """
+    with ExitStack() as held:
+        with tempfile.TemporaryDirectory(prefix="badnets-") as folder:
+            written = [SharedImages.write(one, Path(folder) / f"{number}.pixels") for number, one in enumerate(images)]
+            handles = [held.enter_context(one.path.open("rb")).fileno() for one in written]
+        named = zip(written, handles, strict=True)
+        yield tuple(replace(one, path=Path(f"/dev/fd/{handle}")) for one, handle in named), handles
 
 
 @dataclass
@@ -108,6 +118,13 @@ class _Worker:
     process: subprocess.Popen[bytes]
     line: Connection
     task: Task | None = None
+    unsent: list[bytes] = field(default_factory=list)
+
+    def send(self) -> None:
+        """Tell it what is to be told. One that died is noticed as all deaths are: its line ends."""
+        with suppress(OSError):
+            while self.unsent:
+                self.line.send_bytes(self.unsent.pop(0))
 
 
 @dataclass
@@ -115,7 +132,8 @@ class _Crew:
     """The workers of one run; started when first needed, replaced when they die."""
 
     engine: Processes
-    setting: tuple[Work, tuple[SharedImages, ...]]
+    setting: bytes
+    files: list[int]
     workers: list[_Worker] = field(default_factory=list)
     waiting: list[Task] = field(default_factory=list)
     deaths: dict[int, int] = field(default_factory=dict)
@@ -138,17 +156,24 @@ class _Crew:
 
     def hand_out(self, queue: Queue) -> None:
         """Give a task to every idle worker, as long as there are any."""
+        given = []
         while len(self.busy) < self.engine.workers:
             task = self.waiting.pop() if self.waiting else queue.next()
             if task is None:
-                return
-            idle = next((worker for worker in self.workers if worker.task is None), None)
-            worker = idle or self._start()
+                break
+            try:
+                content = pickle.dumps(task.payload)
+            except Exception as error:  # noqa: BLE001 - it depends on what is inside
+                queue.failed(task.number, Failure(f"it cannot be handed to another process: {error}"))
+                continue
+            worker = next((worker for worker in self.workers if worker.task is None), None) or self._start()
             worker.task = task
-            queue.begun(task.number)
-            # One that died while it was idle is noticed as all deaths are: its line ends.
-            with suppress(OSError):
-                worker.line.send_bytes(pickle.dumps(task.payload))
+            worker.unsent.append(content)
+            given.append((worker, task.number))
+        # Only now, when all are on their way: a worker listens once it has loaded torch.
+        for worker, number in given:
+            queue.begun(number)
+            worker.send()
 
     def listen(self, queue: Queue, seconds: float = 0.2) -> None:
         """Wait for news, at most so long, and pass them on."""
@@ -182,27 +207,26 @@ class _Crew:
             with suppress(OSError):
                 worker.line.send_bytes(b"stop")
         # A worker answers within one step of its training; one that hangs is not waited for, for ever.
-        for _ in range(int(_PATIENCE / 0.2)):
-            if not self.busy:
-                break
+        until = time.monotonic() + _PATIENCE
+        while self.busy and time.monotonic() < until:
             self.listen(queue)
         raise Stopped("stopped; what is finished and what was under way is kept; the same command goes on")
 
     def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "badnets.training.worker", str(theirs.fileno())]
+            # Not what lies in the folder where we happen to be (-P): only what we ourselves would import.
+            command = [sys.executable, "-P", "-m", "badnets.training.worker", str(theirs.fileno())]
             threads = str(self.engine.threads)
             surroundings = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
             # The work is found by its name: where we found it, the child does too.
             surroundings["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-            process = subprocess.Popen(  # noqa: S603 - ourselves
-                command, pass_fds=[theirs.fileno()], env=surroundings, stdin=subprocess.DEVNULL
-            )
-        worker = _Worker(process, Connection(ours.detach()))
+            with _interrupts_held():
+                process = subprocess.Popen(  # noqa: S603 - ourselves
+                    command, pass_fds=[theirs.fileno(), *self.files], env=surroundings, stdin=subprocess.DEVNULL
+                )
+        worker = _Worker(process, Connection(ours.detach()), unsent=[self.setting])
         self.workers.append(worker)
-        with suppress(OSError):
-            worker.line.send_bytes(pickle.dumps((self.engine.threads, *self.setting)))
         return worker
 
     def _bury(self, worker: _Worker, queue: Queue) -> None:
@@ -220,3 +244,13 @@ class _Crew:
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         advice = ": perhaps there is too little memory, use fewer workers" if code == -signal.SIGKILL else ""
         queue.failed(task.number, Failure(f"its worker died {LIVES} times, at last {how}{advice}"))
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C reaches the whole group: a child born in here is deaf to it from its first moment, we decide for it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
