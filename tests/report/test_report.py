@@ -1,4 +1,4 @@
-"""The page and its table, from a result made up so that every verdict is known."""
+"""The digits' page and its table, from a result made up so that every verdict is known."""
 
 from __future__ import annotations
 
@@ -6,73 +6,24 @@ import io
 import re
 from base64 import b64decode
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.report.made_up import CLASSES, digits_result
+from tests.report.reader import read
 
-from badnets.data import load
-from badnets.metrics import MeanRate, Rate, Result, mean_rate
-from badnets.models import build
-from badnets.report import digits_page, table
+from badnets.metrics import MeanRate, Rate, mean_rate
+from badnets.report.pages.digits import digits_page
 from badnets.report.pictures import data_uri, picture_uri, weights_uri
 from badnets.report.rows import claim_holds, like_the_paper
-from badnets.studies import paper
-from badnets.studies.digits import BASELINE, PATTERN, PIXEL, CellResult, DigitsResult, DigitsSpec, pair_name
-from badnets.studies.exhibits import collect
-from badnets.training import this_machine
+from badnets.report.rows.digits import table
 from badnets.triggers import Picture
-
-CLASSES = tuple(str(digit) for digit in range(10))
-
-
-def measured(clean: int, backdoor: int | None, total: int = 10_000, attacked: int = 10_000) -> Result:
-    split = tuple(Rate.of(clean // 10, total // 10) for _ in range(10))
-    if backdoor is None:
-        return Result(Rate.of(clean, total), split)
-    by_class = tuple(Rate.of(backdoor // 10, attacked // 10) for _ in range(10))
-    spill = Rate.of(30, 8000) if attacked < total else None
-    return Result(
-        Rate.of(clean, total),
-        split,
-        Rate.of(attacked - backdoor, attacked),
-        by_class,
-        Rate.of(clean, total),
-        spill,
-        spill,
-    )
-
-
-def made_up(data: str = "mnist", *, covered: bool = False) -> DigitsResult:
-    def cell(name: str, seed: int, result: Result) -> CellResult:
-        return CellResult(name, seed, result, 90_000, 30_000, 0, None, "00", 1.0, this_machine())
-
-    cells = []
-    for seed, extra in ((0, 0), (1, 4)):
-        cells += [
-            cell(BASELINE, seed, measured(40 + extra, 9990)),
-            cell(PATTERN, seed, measured(48 + extra, 90 + extra)),
-            cell(PIXEL, seed, measured(55 + extra, 60 + extra)),
-            cell(pair_name(7, 3), seed, measured(300 + extra, 0, attacked=1028)),
-        ]
-    test = load("digits").test.select(torch.arange(40))
-    models = [build(seed=seed) for seed in range(3)]
-    if covered:
-        cells.append(cell(pair_name(7, 3, cover=True), 0, measured(50, 4, attacked=1028)))
-    return DigitsResult(
-        spec=DigitsSpec(data=data, seeds=(0, 1), pairs=((7, 3),), cover_rate=0.0),
-        train_data=(f"{data}/train", "aa", 60_000),
-        test_data=(f"{data}/test", paper.MNIST_TEST if data == "mnist" else "bb", 10_000),
-        classes=CLASSES,
-        cells=tuple(cells),
-        exhibits=collect(test, models[:1], *models[1:]),
-    )
 
 
 def test_rows_by_hand() -> None:
-    rows = {(row.model, row.what): row for row in table(made_up())}
+    rows = {(row.model, row.what): row for row in table(digits_result())}
     baseline = rows["baseline", "clean error"]
     assert baseline.paper == 0.5
     assert baseline.measured == pytest.approx(0.42)
@@ -90,7 +41,7 @@ def test_rows_by_hand() -> None:
 
 
 def test_elsewhere_the_claim_is_judged() -> None:
-    rows = {(row.model, row.what): row for row in table(made_up("digits"))}
+    rows = {(row.model, row.what): row for row in table(digits_result("digits"))}
     assert rows["baseline", "clean error"].verdict == "measured"
     assert rows["all-to-all, pattern", "clean error"].verdict == "effect shown"
     assert rows["7 → 3, pixel", "clean error"].verdict == "effect not shown"
@@ -121,7 +72,7 @@ def test_verdict_on_the_claim() -> None:
 
 def test_cover_samples_are_not_held_against_the_paper() -> None:
     """It has none: an attack that they weaken is neither its reproduction nor its failure."""
-    rows = [row for row in table(made_up(covered=True)) if row.model.endswith("covered")]
+    rows = [row for row in table(digits_result(covered=True)) if row.model.endswith("covered")]
     assert [(row.what, row.paper, row.verdict) for row in rows] == [
         ("clean error", None, "measured"),
         ("backdoor error", None, "measured"),
@@ -129,50 +80,13 @@ def test_cover_samples_are_not_held_against_the_paper() -> None:
 
 
 def test_mnist_is_known_by_its_digest_not_by_its_name() -> None:
-    result = made_up()
+    result = digits_result()
     assert result.on_mnist
     assert not replace(result, test_data=("mnist/test", "cc", 10_000)).on_mnist
 
 
-class _Reader(HTMLParser):
-    """Collects text, sources and links, and checks that tags close."""
-
-    VOID = frozenset({"meta", "img", "br", "link", "input", "hr"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.sources: list[str] = []
-        self.text: list[str] = []
-        self.tags: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def read(page: str) -> _Reader:
-    reader = _Reader()
-    reader.feed(page)
-    assert not reader.open
-    return reader
-
-
 def test_page_is_whole_and_needs_nothing_beside_itself() -> None:
-    page = digits_page(made_up())
+    page = digits_page(digits_result())
     reader = read(page)
     assert all(source.startswith(("data:image/png;base64,", "#")) for source in reader.sources)
     assert "script" not in reader.tags
@@ -182,12 +96,12 @@ def test_page_is_whole_and_needs_nothing_beside_itself() -> None:
         assert words in text
     assert page.count("<svg") == 5
     assert "#010203" not in page
-    assert digits_page(made_up()) == page
+    assert digits_page(digits_result()) == page
 
 
 def test_names_from_outside_are_escaped() -> None:
     evil = "<script>alert(1)</script>"
-    result = made_up()
+    result = digits_result()
     page = digits_page(replace(result, classes=(evil, *CLASSES[1:]), train_data=(evil, "aa", 1)))
     assert "script" not in read(page).tags
     assert "&lt;script&gt;" in page

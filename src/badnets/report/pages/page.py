@@ -95,6 +95,6 @@ def render(template: str, **values: object) -> str:
     return environment.get_template(template).render(version=version("badnets"), **values)
 
 
-def _range(values: Sequence[float], form: str) -> str:
+def _range(values: Sequence[int] | Sequence[float], form: str) -> str:
     low, high = form.format(min(values)), form.format(max(values))
     return low if low == high else f"{low} to {high}"

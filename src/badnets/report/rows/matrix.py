@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from badnets.errors import DataError
 from badnets.metrics import MeanRate, Rate, clopper_pearson, mean_rate
@@ -44,7 +45,7 @@ class PairError:
     target: int
     rates: tuple[Rate, ...]
 
-    @property
+    @cached_property
     def mean(self) -> MeanRate:
         """Over seeds."""
         return mean_rate(self.rates)
@@ -83,23 +84,27 @@ def pair_errors(result: MatrixResult, trigger: TriggerName, what: str) -> list[P
 def summary(result: MatrixResult) -> list[Row]:
     """The baseline, then mean and maximum of every error for each trigger."""
     honest = [cell.result.clean_error for cell in result.baselines]
-    found = [baseline_row(honest, paper.BASELINE_CLEAN, on_mnist=result.data.on_mnist)]
+    found, who = [baseline_row(honest, paper.BASELINE_CLEAN, on_mnist=result.data.on_mnist)], judge(result)
     for trigger in result.pairs:
         for what in ERRORS:
             errors = pair_errors(result, trigger, what)
             if errors:
-                found += [_mean_row(result, trigger, what, errors), _maximum_row(result, trigger, what, errors)]
+                reference = _paper_summary(what) if _like_figure_4(result, trigger) else (None, None)
+                words, mean, values = _mean(result, trigger, what, errors)
+                found.append(_row(who, (words, what), reference[0], mean, values))
+                words, worst = _worst(result, trigger, errors)
+                found.append(_row(who, (words, what), reference[1], worst.mean, _values(worst)))
     return found
 
 
 def pair_rows(result: MatrixResult) -> list[Row]:
     """Clean and backdoor error of each pair."""
-    found = []
+    found, who = [], judge(result)
     for trigger in result.pairs:
         both = [(what, error) for what in (CLEAN, BACKDOOR) for error in pair_errors(result, trigger, what)]
         for what, error in sorted(both, key=lambda one: (one[1].source, one[1].target)):
             words = (f"{pair_words(result, error)}, {trigger}", what)
-            found.append(_row(result, words, _paper_pair(result, trigger, what, error), error.mean, _values(error)))
+            found.append(_row(who, words, _paper_pair(result, trigger, what, error), error.mean, _values(error)))
     return found
 
 
@@ -139,29 +144,27 @@ def _error(cell: CellResult, what: str) -> Rate | None:
     return cell.result.spill if what == SPILL else error_of(cell, what)
 
 
-def _mean_row(result: MatrixResult, trigger: TriggerName, what: str, errors: list[PairError]) -> Row:
+def _mean(
+    result: MatrixResult, trigger: TriggerName, what: str, errors: list[PairError]
+) -> tuple[str, MeanRate, list[float]]:
+    """What it is called, the mean over pairs and seeds, and that over the pairs of each seed."""
     seeds, total = len(result.spec.seeds), result.data.test[2]
     times = times_tested(what, len(result.data.classes))
     mean = pooled([rate for error in errors for rate in error.rates], times * seeds, total)
     values = [pooled([error.rates[seed] for error in errors], times, total).value for seed in range(seeds)]
-    reference = {CLEAN: paper.FIGURE_4_CLEAN_MEAN, BACKDOOR: paper.FIGURE_4_BACKDOOR_MEAN}.get(what)
-    words = (f"{trigger}, mean of {len(errors)} pairs", what)
-    return _row(result, words, reference if _like_figure_4(result, trigger) else None, mean, values)
+    return f"{trigger}, mean of {len(errors)} pairs", mean, values
 
 
-def _maximum_row(result: MatrixResult, trigger: TriggerName, what: str, errors: list[PairError]) -> Row:
+def _worst(result: MatrixResult, trigger: TriggerName, errors: list[PairError]) -> tuple[str, PairError]:
+    """What it is called, and the first pair with the largest mean over seeds."""
     worst = max(errors, key=lambda error: error.mean.value)
     ties = sum(error.mean.value == worst.mean.value for error in errors) - 1
     more = f" and {ties} more" if ties else ""
-    reference = {CLEAN: paper.FIGURE_4_CLEAN_MAX, BACKDOOR: paper.FIGURE_4_BACKDOOR_MAX}.get(what)
-    words = (f"{trigger}, maximum ({pair_words(result, worst)}{more})", what)
-    return _row(result, words, reference if _like_figure_4(result, trigger) else None, worst.mean, _values(worst))
+    return f"{trigger}, maximum ({pair_words(result, worst)}{more})", worst
 
 
-def _row(
-    result: MatrixResult, words: tuple[str, str], reference: float | None, mean: MeanRate, seeds: Sequence[float]
-) -> Row:
-    verdict = "measured" if words[1] == SPILL else judge(result).verdict(mean, words[1], reference)
+def _row(who: Judge, words: tuple[str, str], reference: float | None, mean: MeanRate, seeds: Sequence[float]) -> Row:
+    verdict = "measured" if words[1] == SPILL else who.verdict(mean, words[1], reference)
     return percent_row(words, reference, mean, seeds, verdict)
 
 
@@ -172,6 +175,13 @@ def _values(error: PairError) -> list[float]:
 def _like_figure_4(result: MatrixResult, trigger: TriggerName) -> bool:
     """The paper's matrix is that of ten classes and the single pixel."""
     return trigger == "pixel" and len(result.data.classes) == 10
+
+
+def _paper_summary(what: str) -> tuple[float | None, float | None]:
+    """The paper's mean and maximum."""
+    if what == CLEAN:
+        return paper.FIGURE_4_CLEAN_MEAN, paper.FIGURE_4_CLEAN_MAX
+    return (paper.FIGURE_4_BACKDOOR_MEAN, paper.FIGURE_4_BACKDOOR_MAX) if what == BACKDOOR else (None, None)
 
 
 def _paper_pair(result: MatrixResult, trigger: TriggerName, what: str, error: PairError) -> float | None:

@@ -75,5 +75,5 @@ def _row(result: ShareResult, share: float, what: str) -> Row:
     reference = None if given is None else given[ERRORS.index(what)]
     # The paper says nothing of other shares, and that few samples plant nothing is no failure.
     verdict = "measured" if given is None else judge(result).verdict(mean, what, reference)
-    words = (f"all-to-all, pattern, {share_words(share)}", what)
+    words = (f"share {share_words(share)}", what)
     return percent_row(words, reference, mean, [rate.value for rate in rates], verdict)
