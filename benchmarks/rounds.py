@@ -17,12 +17,23 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-# Does the work once and returns how many images it handled.
-Variant = Callable[[], int]
 Speeds = dict[str, list[float]]
 
 _PACKAGES = ("badnets", "torch", "torchvision", "numpy", "pillow", "adversarial-robustness-toolbox")
+
+
+@dataclass(frozen=True)
+class Clocked:
+    """What a variant did, and how long it took, where not all of its time counts."""
+
+    amount: float
+    seconds: float
+
+
+# Does the work once and returns how much it did: images, unless the outcome names another unit.
+Variant = Callable[[], float | Clocked]
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How `bar.ours` compares with `bar.other`: images a second over images a second, round by round."""
+    """How `bar.ours` compares with `bar.other`: speed over speed, round by round."""
 
     bar: Bar
     median: float
@@ -53,17 +64,18 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run of a benchmark: title, where it ran, images a second by variant and round, ratios, remarks."""
+    """One run of a benchmark: title, where it ran, speeds by variant and round, ratios, remarks, unit of the speeds."""
 
     title: str
     machine: dict[str, str]
     speeds: Speeds
     ratios: list[Ratio]
     notes: list[str]
+    unit: str = "images/s"
 
 
 def take_turns(variants: dict[str, Variant], rounds: int) -> Speeds:
-    """Images a second of each variant in each round, after one round that is thrown away.
+    """What each variant does in a second, round by round, after one round that is thrown away.
 
     In odd rounds the order is turned round, so that no variant always runs after the same other.
     """
@@ -72,8 +84,10 @@ def take_turns(variants: dict[str, Variant], rounds: int) -> Speeds:
         names = list(variants)
         for name in reversed(names) if number % 2 else names:
             begun = time.perf_counter()
-            images = variants[name]()
-            speed = images / (time.perf_counter() - begun)
+            done = variants[name]()
+            if not isinstance(done, Clocked):
+                done = Clocked(done, time.perf_counter() - begun)
+            speed = done.amount / done.seconds
             if number:
                 speeds[name].append(speed)
         print(f"round {number} of {rounds} done", file=sys.stderr)
@@ -102,18 +116,25 @@ def installed(package: str) -> str | None:
         return None
 
 
+def plain(outcome: Outcome) -> dict[str, Any]:
+    """As JSON has it, with the verdicts."""
+    ratios = [asdict(ratio) | {"verdict": ratio.verdict} for ratio in outcome.ratios]
+    return asdict(outcome) | {"ratios": ratios}
+
+
 def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """Print it, for people or as one JSON object."""
     if as_json:
-        ratios = [asdict(ratio) | {"verdict": ratio.verdict} for ratio in outcome.ratios]
-        print(json.dumps(asdict(outcome) | {"ratios": ratios}, indent=2))
+        print(json.dumps(plain(outcome), indent=2))
         return
     print(outcome.title)
     print(", ".join(f"{name} {value}" for name, value in outcome.machine.items()))
-    width = max(len(name) for name in outcome.speeds)
+    width = max((len(name) for name in outcome.speeds), default=0)
+    digits = 0 if outcome.unit == "images/s" else 2
     for name, speeds in outcome.speeds.items():
-        spread = f"{min(speeds):,.0f} to {max(speeds):,.0f}"
-        print(f"  {name:<{width}}  {statistics.median(speeds):>13,.0f} images/s  ({spread}, {len(speeds)} rounds)")
+        spread = f"{min(speeds):,.{digits}f} to {max(speeds):,.{digits}f}"
+        middle = f"{statistics.median(speeds):>13,.{digits}f}"
+        print(f"  {name:<{width}}  {middle} {outcome.unit}  ({spread}, {len(speeds)} rounds)")
     for ratio in outcome.ratios:
         spread = f"{ratio.low:.2f} to {ratio.high:.2f}"
         print(f"  {ratio.bar.ours} / {ratio.bar.other} = {ratio.median:.2f} ({spread}): {ratio.verdict}")

@@ -22,7 +22,7 @@ What that toolkit does (its code and configuration, github.com/SCLBD/BackdoorBen
    `Result.stamped_error` is not (it counts the target class too): it is measured here as `robust`.
 
 Left different: the rate falls at every step (theirs at the end of each epoch), and the smaller last batch of a pass is
-used (theirs is dropped). Their figures are of one run, for CIFAR-10 as its authors hand it out.
+used (theirs is dropped). Their figures are for CIFAR-10 as its authors hand it out.
 """
 
 from __future__ import annotations

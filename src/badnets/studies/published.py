@@ -1,8 +1,8 @@
 """What other toolkits publish for BadNets, to be shown beside ours. All are shares in percent.
 
 Source: the leaderboard of BackdoorBench (github.com/backdoorbench/backdoorbench.github.io, static/data/results.csv),
-attack BadNets without a defence. One run each. The denominators are those of its trainer: clean accuracy over all
-test images; the other two over the stamped test images of all classes but the target.
+attack BadNets without a defence; one figure each, without an interval. The denominators are those of its trainer: clean
+accuracy over all test images, the other two over the stamped test images of all classes but the target.
 """
 
 from __future__ import annotations
