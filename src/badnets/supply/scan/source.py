@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -53,6 +54,18 @@ class Budget:
         if time.monotonic() > self.deadline:
             raise Exhausted(f"no end after {self.limits.seconds:g} seconds")
 
+    def count_member(self) -> None:
+        """One more file in an archive. Raises `Exhausted`."""
+        self.members += 1
+        if self.members > self.limits.members:
+            raise Exhausted(f"more than {self.limits.members:,} files in archives")
+
+    def count_inflated(self, size: int) -> None:
+        """So many more bytes came out of compression. Raises `Exhausted`."""
+        self.inflated += size
+        if self.inflated > self.limits.inflated:
+            raise Exhausted(f"more than {self.limits.inflated:,} inflated bytes")
+
 
 class Source:
     """A window on an open file, or on bytes: what a reader of a format is handed.
@@ -85,3 +98,23 @@ class Source:
         """A window within this one, for a member that is stored as it is."""
         path = f"{self.member}!/{member}" if self.member else member
         return Source(self.file, self.start + offset, length, self.budget, path)
+
+    def inflated(self, file: BinaryIO, size: int, member: str) -> Source:
+        """A window on what a compressed member of this one inflated to; its offsets count from its own start."""
+        return Source(file, 0, size, self.budget, self.part(0, 0, member).member)
+
+    def pieces(self, offset: int, length: int, size: int = 2**20) -> Iterator[bytes]:
+        """The bytes there, `size` at a time, fewer at the end of the window. Raises `Exhausted`."""
+        end = min(offset + length, self.size)
+        while offset < end and (piece := self.read(offset, min(size, end - offset))):
+            yield piece
+            offset += len(piece)
+
+    def at(self, offset: int) -> int:
+        """What a finding calls the byte at `offset` of this window."""
+        return self.start + offset
+
+    @property
+    def depth(self) -> int:
+        """How many archives are around this window."""
+        return self.member.count("!/") + 1 if self.member else 0
