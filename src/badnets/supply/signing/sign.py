@@ -119,7 +119,7 @@ def inside_name(model: Path, signature: Path | None) -> str | None:
 
 def _covered(model: Path, listing: Listing) -> tuple[PlainFile, ...]:
     for name, kind in listing.odd:
-        raise InputError(f"{model / name} is {kind}: replace it by a plain file, or leave it out with ignore")
+        raise InputError(f"{model / name} is {kind}: replace it by a plain file, or ignore it")
     if any(file.name.startswith(".git/") for file in listing.files):
         raise InputError(
             f"{model / '.git'} is a git repository, whose files change with every command: "
