@@ -78,7 +78,7 @@ class Source:
         member: see `Finding.member`.
     """
 
-    def __init__(self, file: BinaryIO, start: int, size: int, budget: Budget, member: str = "") -> None:  # noqa: PLR0913
+    def __init__(self, file: BinaryIO, start: int, size: int, budget: Budget, member: str = "") -> None:
         self.file, self.start, self.size, self.budget, self.member = file, start, size, budget, member
 
     def read(self, offset: int, length: int) -> bytes:
@@ -98,10 +98,6 @@ class Source:
         """A window within this one, for a member that is stored as it is."""
         path = f"{self.member}!/{member}" if self.member else member
         return Source(self.file, self.start + offset, length, self.budget, path)
-
-    def inflated(self, file: BinaryIO, size: int, member: str) -> Source:
-        """A window on what a compressed member of this one inflated to; its offsets count from its own start."""
-        return Source(file, 0, size, self.budget, self.part(0, 0, member).member)
 
     def pieces(self, offset: int, length: int, size: int = 2**20) -> Iterator[bytes]:
         """The bytes there, `size` at a time, fewer at the end of the window. Raises `Exhausted`."""
