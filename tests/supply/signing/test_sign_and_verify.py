@@ -80,7 +80,7 @@ def faults(found: Verification) -> dict[str, str]:
     return {one.name: one.fault.value for one in found.mismatches}
 
 
-@pytest.mark.parametrize("shard_size", [None, 1, 100, 2560, 10**9])
+@pytest.mark.parametrize("shard_size", [None, 64, 2560, 10**9])
 @pytest.mark.parametrize("curve", ["P-256", "P-384", "P-521"])
 def test_what_was_signed_verifies(model: Path, curve: str, shard_size: int | None) -> None:
     key = new_key(curve)
