@@ -1,0 +1,53 @@
+"""Text in a weights file that is more than a name or a note: markup, templates, code, packed data.
+
+Weights files carry names and short notes. What a viewer could render, a template engine could run or a loader could
+decode is refused, because nothing in the weights explains it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from badnets.supply.scan.findings import Rule, Severity
+
+LONGEST_TEXT = 4096
+LONGEST_NAME = 1024
+
+TENSOR_NAME = Rule(
+    "tensor-name",
+    Severity.REFUSE,
+    "The name of a tensor is too long or has characters that do not print.",
+    "Ask the author for a file with plain names.",
+    cwe="CWE-116",
+    atlas="AML.T0074",
+)
+
+_MARKUP = re.compile(r"<[A-Za-z!/?]|\{\{|\{%|javascript:|data:[a-z]+/", re.IGNORECASE)
+_CODE = re.compile(
+    r"__[a-z]+__|\b(?:eval|exec|compile|open|system|popen)\s*\(|\bimport\s+[a-z_]|\blambda\b|\bos\.|subprocess|"
+    r"pickle|cposix\n|c__builtin__|cbuiltins"
+)
+_PACKED = re.compile(r"[A-Za-z0-9+/_-]{80,}={0,2}")
+_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{1,256}")
+
+
+def suspicion(text: str) -> str | None:
+    """Why `text` is no plain note, in a few words; None where it is one."""
+    if len(text) > LONGEST_TEXT:
+        return f"{len(text):,} characters, {LONGEST_TEXT:,} are allowed"
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        return "characters that do not print"
+    if _MARKUP.search(text):
+        return "markup or a template"
+    if _CODE.search(text):
+        return "looks like code"
+    if any(not _HEX.fullmatch(found) for found in _PACKED.findall(text)):
+        return "looks like packed data"
+    return None
+
+
+def bad_name(name: str) -> str | None:
+    """Why `name` cannot be a tensor's; None where it can."""
+    if len(name) > LONGEST_NAME:
+        return f"{len(name):,} characters, {LONGEST_NAME:,} are allowed"
+    return None if name.isprintable() else "characters that do not print"
