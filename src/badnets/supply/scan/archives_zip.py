@@ -23,6 +23,9 @@ _END64, _LOCATOR = b"PK\6\6", b"PK\6\7"
 _TIMES = frozenset({0x5455, 0x7875})
 _ZIP64 = 1
 _FULL = 0xFFFFFFFF
+_ENCRYPTION = 0x2041
+# How hard deflate tried, a descriptor after the bytes, a name in UTF-8.
+_KNOWN_FLAGS = 0x080E
 
 
 def _rule(name: str, what: str, remedy: str, cwe: str) -> Rule:
@@ -195,9 +198,9 @@ def _judge(source: Source, central: _Central, entry: Entry) -> list[Finding]:
         findings.append(found(*fault))
     elif not (entry.name.isascii() or central.flags & 0x800):
         findings.append(found(names.DECEPTIVE, "letters beyond ASCII that are not marked as UTF-8"))
-    if central.flags & 0x2041:
+    if central.flags & _ENCRYPTION:
         findings.append(found(ENCRYPTED, f"flags {central.flags:#06x}"))
-    if central.flags & ~0x080E & ~0x2041:
+    if central.flags & ~(_KNOWN_FLAGS | _ENCRYPTION):
         findings.append(found(METHOD, f"flags {central.flags:#06x}"))
     if central.method not in (STORED, DEFLATED):
         findings.append(found(METHOD, f"method {central.method}"))
@@ -205,11 +208,14 @@ def _judge(source: Source, central: _Central, entry: Entry) -> list[Finding]:
         findings.append(found(MALFORMED, f"stored in {entry.stored:,} bytes, of {entry.size:,}"))
     if entry.is_folder and entry.size:
         findings.append(found(MALFORMED, "a folder with bytes"))
-    if central.mode and stat.S_ISLNK(central.mode):
-        findings.append(found(LINK, "a symbolic link"))
-    elif stat.S_IFMT(central.mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        findings.append(found(DEVICE, f"mode {central.mode:o}"))
-    return findings
+    return findings + [found(rule, detail) for rule, detail in _mode(central.mode)]
+
+
+def _mode(mode: int) -> list[tuple[Rule, str]]:
+    """What a member's Unix mode says that it is, besides a file or a folder."""
+    if stat.S_ISLNK(mode):
+        return [(LINK, "a symbolic link")]
+    return [] if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR) else [(DEVICE, f"mode {mode:o}")]
 
 
 def _same_names(source: Source, entries: list[Entry]) -> list[Finding]:
@@ -239,8 +245,14 @@ def _locate(source: Source) -> tuple[int, int, int]:
         raise _Broken(
             Finding(MALFORMED, "an end record of several disks or with a comment", source.member, source.at(place))
         )
-    if count == 0xFFFF or _FULL in (size, offset):
-        return _locate64(source, place)
+    if count == 0xFFFF or _FULL in (size, offset) or source.read(max(0, place - 20), 4) == _LOCATOR:
+        found = _locate64(source, place)
+        short = ((count, 0xFFFF, found[2]), (offset, _FULL, found[0]), (size, _FULL, found[1] - found[0]))
+        if any(value not in (full, wide) for value, full, wide in short):
+            raise _Broken(
+                Finding(MALFORMED, "two end records that say different things", source.member, source.at(place))
+            )
+        return found
     if offset + size != place:
         raise _Broken(
             Finding(MALFORMED, f"directory said to be at {offset:,}+{size:,}, end record at {place:,}", source.member,
@@ -345,10 +357,10 @@ def _local(source: Source, central: _Central, limit: int) -> tuple[Entry, int]:
     after = data + stored
     if after > limit:
         raise broken(OVERLAP, "reaches into the central directory")
-    if described:
-        after += _descriptor(source, after, (crc, stored, size))
-        if after == data + stored:
-            raise broken(MALFORMED, "no data descriptor after its bytes")
+    extent = _descriptor(source, after, (crc, stored, size)) if described else 0
+    if described and not extent:
+        raise broken(MALFORMED, "no data descriptor after its bytes")
+    after += extent
     return Entry(_text(central.raw_name), method, crc, at, data, stored, size), after
 
 

@@ -16,11 +16,16 @@ from badnets.supply.scan import (
     npy,
     npz,
     onnx,
+    pickles,
     pictures,
     refused,
     refused_gguf,
     refused_keras,
+    safetensors,
     texts,
+    torch_legacy,
+    torch_zip,
+    zip_rules,
 )
 from badnets.supply.scan.findings import Finding, Rule, Severity
 from badnets.supply.scan.recognise import recognise
@@ -66,7 +71,26 @@ def _stream(kind: str) -> Reader:
     return lambda source, name: archives.check_stream(source, kind, name, _member)
 
 
+def _program(rule: Rule) -> Reader:
+    """Torch's archives of programs: their reader names what is in them, and they are refused in any case."""
+
+    def check(source: Source, name: str) -> list[Finding]:
+        del name
+        found = torch_zip.check(source)
+        named = any(finding.rule == rule for finding in found)
+        return found if named else [Finding(rule, "by its entries", source.member, source.at(0), source.size), *found]
+
+    return check
+
+
 READERS: dict[str, Reader] = {
+    "safetensors": _plain(safetensors.check),
+    "torch-zip": _plain(torch_zip.check),
+    "torch-legacy": _plain(torch_legacy.check),
+    "torch-tar": _plain(torch_legacy.check_tar),
+    "torchscript": _program(zip_rules.SCRIPT),
+    "torch-export": _program(zip_rules.EXPORT),
+    "pickle": _plain(pickles.check),
     "npy": _plain(npy.check),
     "npz": _plain(npz.check),
     "onnx": _plain(onnx.check),

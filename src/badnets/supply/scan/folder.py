@@ -1,7 +1,7 @@
 """Scans a model folder, such as a Hugging Face repository: every file is judged, hidden ones too.
 
-What belongs together is judged together: weights of an ONNX model in another file, shards that an index names, names that
-differ only in their case.
+What belongs together is judged together: weights of an ONNX model in another file, shards that an index names, names
+that differ only in their case.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from badnets.supply.scan import names, onnx, onnx_rules, refused, texts
 from badnets.supply.scan.archives_zip import TWINS
 from badnets.supply.scan.dispatch import BOUND
 from badnets.supply.scan.findings import FileReport, Finding, Rule, Severity, Verdict
+from badnets.supply.scan.onnx_tensor import External
 from badnets.supply.scan.scan import LINK, UNREADABLE, Progress, scan_file, shown
 from badnets.supply.scan.source import Budget, Exhausted, Limits, Source
 
@@ -109,13 +110,13 @@ def _items(root: Path, folder: PurePosixPath, budget: Budget) -> Iterator[_Item]
 def _link(root: Path, path: PurePosixPath) -> Finding:
     """A link is not followed; where it leaves the folder by its text, it is refused."""
     try:
-        target = os.readlink(root / path)
+        target = (root / path).readlink()
     except OSError as error:
         return Finding(UNREADABLE, error.strerror or str(error))
-    inside = os.path.normpath(path.parent / target)
-    if os.path.isabs(target) or inside.split(os.sep)[0] == os.pardir:
-        return Finding(LINK_OUTSIDE, f"to {target!a}")
-    return Finding(LINK, f"to {target!a}")
+    inside = PurePosixPath(os.path.normpath(path.parent / target))
+    if target.is_absolute() or inside.parts[:1] == ("..",):
+        return Finding(LINK_OUTSIDE, f"to {str(target)!a}")
+    return Finding(LINK, f"to {str(target)!a}")
 
 
 def _join_onnx(root: Path, reports: dict[str, FileReport], limits: Limits) -> None:
@@ -139,7 +140,7 @@ def _join_onnx(root: Path, reports: dict[str, FileReport], limits: Limits) -> No
             reports[place] = _explained(root / place, reports[place], spans[place], limits)
 
 
-def _externals(path: Path, limits: Limits) -> tuple[onnx.External, ...]:
+def _externals(path: Path, limits: Limits) -> tuple[External, ...]:
     with path.open("rb", buffering=0) as file:
         return onnx.inspect(Source(file, 0, path.stat().st_size, Budget(limits))).externals
 

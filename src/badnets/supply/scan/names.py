@@ -47,7 +47,7 @@ def fault(name: str) -> tuple[Rule, str] | None:
     return (DECEPTIVE, reason) if reason else None
 
 
-def _deceptive(name: str) -> str | None:
+def _deceptive(name: str) -> str | None:  # noqa: PLR0911 - one for each reason
     if not name:
         return "empty"
     if len(name) > 4096:

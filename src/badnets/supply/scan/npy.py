@@ -31,12 +31,15 @@ _HEADER = re.compile(
     r"\{'descr': (?P<descr>'[^'\\]{1,40}'|\[.*\]), 'fortran_order': (?:True|False), "
     rf"'shape': \((?P<shape>|{_DIMENSION},|{_DIMENSION}(?:, {_DIMENSION}){{1,31}},?)\), ?\}} *\n"
 )
-_PLAIN = re.compile(r"'(?:\|[biu](?P<one>1)|[<>][iufc](?P<size>2|4|8|16|32)|\|S(?P<bytes>[1-9]\d{0,6})|"
-                    r"[<>]U(?P<text>[1-9]\d{0,6})|[<>][mM](?P<time>8)(?:\[(?:[YMWDhms]|ms|us|ns|ps|fs|as)\])?)'")  # fmt: skip
+_PLAIN = re.compile(
+    r"'(?:\|[biu](?P<one>1)|[<>][iufc](?P<size>2|4|8|16|32)|\|S(?P<bytes>[1-9]\d{0,6})|[<>]U(?P<text>[1-9]\d{0,6})|"
+    r"[<>][mM](?P<time>8)(?:\[(?:[YMWDhms]|ms|us|ns|ps|fs|as)\])?)'",
+    re.ASCII,
+)
 _WIDTHS = {"i": (2, 4, 8), "u": (2, 4, 8), "f": (2, 4, 8, 16), "c": (8, 16, 32)}
 
 
-def check(source: Source) -> list[Finding]:
+def check(source: Source) -> list[Finding]:  # noqa: PLR0911 - one for each fault, in the order of the bytes
     """Judge a numpy array file. Raises `Exhausted`."""
     head = source.read(0, 12)
     version = head[6] if len(head) > 7 and head[:6] == b"\x93NUMPY" and head[7] == 0 else 0

@@ -1,7 +1,7 @@
 """Reads an ONNX model field by field: only standard operators, no code from elsewhere, every tensor as long as it says.
 
-In this order: the fields of every message, the operator sets, the functions of the model's own, the graph with all graphs
-within it, each node against its operator, and each tensor against its type and shape.
+In this order: the fields of every message, the operator sets, the functions of the model's own, the graph with all
+graphs within it, each node against its operator, and each tensor against its type and shape.
 
 Source: the ONNX project, docs/IR.md and onnx/checker.cc.
 """

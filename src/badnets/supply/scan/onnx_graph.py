@@ -218,13 +218,18 @@ class Walk:
         name, refers = read.text(attribute, "name"), read.text(attribute, "ref_attr_name")
         read.text(attribute, "doc_string")
         stated = read.number(attribute, "type")
-        letters = {number: letter for number, letter in ATTRIBUTE_TYPES.values()}
+        letters = dict(ATTRIBUTE_TYPES.values())
         held = [key for key in ATTRIBUTE_TYPES if attribute.all(key)]
         if not name or stated not in letters or (refers and (held or refers not in place.attributes)):
             raise Fault(rules.FIELD, f"attribute {name!a} of type {stated}", attribute.start)
         # An empty list leaves no field behind.
         if not refers and [ATTRIBUTE_TYPES[key][0] for key in held] not in ([stated], [] if stated >= 6 else [stated]):
             raise Fault(rules.FIELD, f"attribute {name!a} of type {stated} holds {held}", attribute.start)
+        self._values(attribute, place, scope)
+        return name, letters[stated]
+
+    def _values(self, attribute: Message, place: _Place, scope: _Scope) -> None:
+        read = self.messages
         for key in ("s", "strings"):
             read.texts(attribute, key)
         for key in ("ints", "floats"):
@@ -238,7 +243,6 @@ class Walk:
         for key in ("g", "graphs"):
             for graph in read.inner(attribute, key):
                 self._graph(graph, place, scope)
-        return name, letters[stated]
 
 
 def _domain(name: str) -> str:

@@ -2,7 +2,7 @@
 
 Left out on purpose: training, sparse tensors, opaque types, segments, and placement on devices.
 
-Source: onnx.proto of the ONNX project, IR version 13.
+Source: onnx.proto of the ONNX project, IR version 14.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-IR_VERSION = 13
+IR_VERSION = 14
 
 
 class Kind(StrEnum):
@@ -48,8 +48,9 @@ AttributeProto: 1 name text, 21 ref_attr_name text, 13 doc_string text, 20 type 
 AttributeProto: 5 t TensorProto, 6 g GraphProto, 7 floats float*, 8 ints int*, 9 strings bytes*, 10 tensors TensorProto*
 AttributeProto: 11 graphs GraphProto*, 14 tp TypeProto, 15 type_protos TypeProto*
 TensorProto: 1 dims int*, 2 data_type int, 4 float_data float*, 5 int32_data int*, 6 string_data bytes*
-TensorProto: 7 int64_data int*, 8 name text, 12 doc_string text, 9 raw_data bytes, 13 external_data StringStringEntryProto*
-TensorProto: 14 data_location int, 10 double_data double*, 11 uint64_data int*, 16 metadata_props StringStringEntryProto*
+TensorProto: 7 int64_data int*, 8 name text, 12 doc_string text, 9 raw_data bytes, 14 data_location int
+TensorProto: 13 external_data StringStringEntryProto*, 10 double_data double*, 11 uint64_data int*
+TensorProto: 16 metadata_props StringStringEntryProto*
 ValueInfoProto: 1 name text, 2 type TypeProto, 3 doc_string text, 4 metadata_props StringStringEntryProto*
 TypeProto: 1 tensor_type TypeProto.Tensor, 4 sequence_type TypeProto.Sequence, 5 map_type TypeProto.Map
 TypeProto: 9 optional_type TypeProto.Optional, 6 denotation text
@@ -63,8 +64,8 @@ StringStringEntryProto: 1 key text, 2 value text
 OperatorSetIdProto: 1 domain text, 2 version int
 TensorAnnotation: 1 tensor_name text, 2 quant_parameter_tensor_names StringStringEntryProto*
 FunctionProto: 1 name text, 4 input text*, 5 output text*, 6 attribute text*, 11 attribute_proto AttributeProto*
-FunctionProto: 7 node NodeProto*, 8 doc_string text, 9 opset_import OperatorSetIdProto*, 10 domain text, 13 overload text
-FunctionProto: 12 value_info ValueInfoProto*, 14 metadata_props StringStringEntryProto*
+FunctionProto: 7 node NodeProto*, 8 doc_string text, 9 opset_import OperatorSetIdProto*, 10 domain text
+FunctionProto: 13 overload text, 12 value_info ValueInfoProto*, 14 metadata_props StringStringEntryProto*
 """
 
 _KINDS = frozenset(kind.value for kind in Kind)

@@ -1,7 +1,7 @@
 """Tells whether bytes begin with a pickle: by walking its first opcodes, without running any of them.
 
-Only for recognising: what a pickle holds is judged by its own reader. A pickle of protocol 0 or 1 has no magic number, so
-the walk keeps count of the stack as the unpickler would, and gives up where the unpickler would.
+Only for recognising: what a pickle holds is judged by its own reader. A pickle of protocol 0 or 1 has no magic number,
+so the walk keeps count of the stack as the unpickler would, and gives up where the unpickler would.
 
 Source: CPython, Lib/pickle.py and Lib/pickletools.py.
 """
@@ -28,7 +28,8 @@ _FIXED: dict[int, tuple[int, int, int]] = {
 }  # fmt: skip
 # opcode -> bytes of the length before its argument.
 _COUNTED = {
-    ord("T"): 4, ord("U"): 1, ord("X"): 4, 0x8A: 1, 0x8B: 4, 0x8C: 1, 0x8D: 8, 0x8E: 8, 0x96: 8, ord("B"): 4, ord("C"): 1,
+    ord("T"): 4, ord("U"): 1, ord("X"): 4, 0x8A: 1, 0x8B: 4, 0x8C: 1, 0x8D: 8, 0x8E: 8, 0x96: 8,
+    ord("B"): 4, ord("C"): 1,
 }  # fmt: skip
 # opcode -> (items below the mark, items left in place of all from the mark on).
 _MARKED = {
@@ -39,7 +40,8 @@ _GLOBALS = frozenset({ord("c"), ord("i"), 0x82, 0x83, 0x84, 0x93})
 _CALLS = frozenset({ord("R"), ord("o"), ord("i"), ord("b"), 0x81, 0x92})
 _LINES = {
     ord("c"): (_IDENTIFIER, _IDENTIFIER), ord("i"): (_IDENTIFIER, _IDENTIFIER), ord("I"): (_INTEGER,),
-    ord("L"): (_INTEGER,), ord("F"): (_FLOAT,), ord("S"): (re.compile(rb"'.*'|\".*\""),), ord("V"): (re.compile(rb".*"),),
+    ord("L"): (_INTEGER,), ord("F"): (_FLOAT,), ord("S"): (re.compile(rb"'.*'|\".*\""),),
+    ord("V"): (re.compile(rb".*"),),
     ord("g"): (re.compile(rb"\d+"),), ord("p"): (re.compile(rb"\d+"),),
 }  # fmt: skip
 
@@ -74,8 +76,8 @@ class _Stack:
 def walk(data: bytes, most: int = 20_000) -> tuple[Head, int]:
     """What `data` begins with, and where the walk ended.
 
-    `CALLS` once it would call something that it has looked up by name, even if it breaks later; `DATA` where it comes to
-    its end, or to the end of `data`, without that.
+    `CALLS` once it would call something that it has looked up by name, even if it breaks later; `DATA` where it comes
+    to its end, or to the end of `data`, without that.
     """
     stack, at, looked_up = _Stack(), 0, False
     for _ in range(most):
@@ -95,7 +97,7 @@ def walk(data: bytes, most: int = 20_000) -> tuple[Head, int]:
     return (Head.DATA if at > 4096 else Head.NOTHING), at
 
 
-def _step(data: bytes, at: int, stack: _Stack) -> int | None:
+def _step(data: bytes, at: int, stack: _Stack) -> int | None:  # noqa: PLR0911 - one for each layout of an opcode
     """Where the next opcode is; None where an unpickler would stop with an error."""
     code = data[at]
     if code == ord("("):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from badnets.supply.scan import archives_tar, archives_zip, onnx_wire, pickle_head
-from badnets.supply.scan.source import Source
+from badnets.supply.scan.source import Budget, Source
 
 _HEAD = 2**16
 # Magic numbers at the very start, by the authors of each format.
@@ -67,8 +67,8 @@ def _claims(source: Source, head: bytes) -> Iterator[tuple[str, int]]:
             break
     if head.startswith((b"PK\3\4", b"PK\5\6", b"PK\7\x08")):
         yield _zip_kind(source), 0
-    elif (place := archives_zip.tail(source)) is not None:
-        yield "zip", place
+    elif (end := archives_zip.tail(source)) is not None:
+        yield "zip", end
     kind, _ = pickle_head.walk(head)
     if not set(start) & _PICKLE_FAMILY and (
         kind is pickle_head.Head.CALLS or (kind is pickle_head.Head.DATA and not start and _is_whole(source, head))
@@ -83,7 +83,7 @@ def _starts(source: Source, head: bytes) -> Iterator[str]:
     if len(head) > 8 and head[8:9] == b"{" and 2 <= struct.unpack("<Q", head[:8])[0] <= source.size - 8:
         yield "safetensors"
     if archives_tar.is_header(head[:512]):
-        yield "tar"
+        yield "torch-tar" if {b"sys_info", b"pickle", b"storages", b"tensors"} & set(_tar_names(source)) else "tar"
     if (
         len(head) > 1
         and head[0] & 0x0F == 8
@@ -102,6 +102,12 @@ def _starts(source: Source, head: bytes) -> Iterator[str]:
         yield wire
 
 
+def _tar_names(source: Source) -> Iterator[bytes]:
+    """The names of a tar file's first members, as far as they are plain."""
+    entries, _ = archives_tar.read(Source(source.file, source.start, source.size, Budget(source.budget.limits)))
+    yield from (entry.name.removeprefix("./").encode("utf-8", "surrogateescape") for entry in entries[:16])
+
+
 def _pickle_kind(head: bytes) -> str:
     if _LEGACY in head[:32]:
         return "torch-legacy"
@@ -109,7 +115,7 @@ def _pickle_kind(head: bytes) -> str:
 
 
 def _is_whole(source: Source, head: bytes) -> bool:
-    """Whether a pickle of plain data ends where the file does: else the first letters of a text are mistaken for one."""
+    """Whether a pickle of plain data ends where the file does: else a text that begins like one is taken for one."""
     kind, end = pickle_head.walk(head)
     return kind is pickle_head.Head.DATA and (end == source.size or end >= len(head))
 

@@ -12,8 +12,9 @@ def _rule(name: str, what: str, remedy: str, cwe: str = _BLIND, atlas: str = "AM
     return Rule(name, Severity.REFUSE, what, remedy, cwe=cwe, atlas=atlas)
 
 
-_WEIGHTS = "ask for the weights as safetensors"
-_UNPACK = "unpack it where nothing can be harmed, and scan the folder"
+_WEIGHTS = "Ask for the weights as safetensors."
+_UNPACK = "Unpack it where nothing can be harmed, and scan the folder."
+_PROGRAM = "Ask for the weights as safetensors, or the model as ONNX."
 SUFFIX = _rule(
     "extension-contradicts",
     "A name that says another format than the content.",
@@ -30,12 +31,6 @@ POLYGLOT = _rule(
 )
 BY_FORMAT = {
     "ggml": _rule("ggml", "GGML weights, which have no reader here.", _WEIGHTS),
-    "torchscript": _rule(
-        "torchscript", "TorchScript: a program, and weights.", f"{_WEIGHTS}, or the model as ONNX", _CODE
-    ),
-    "torch-export": _rule(
-        "torch-export", "An exported torch program (.pt2).", f"{_WEIGHTS}, or the model as ONNX", _CODE, "AML.T0018.002"
-    ),
     "skops": _rule(
         "skops", "A skops model: it names the types that loading makes.", "Ask for the model as ONNX.", _CODE
     ),

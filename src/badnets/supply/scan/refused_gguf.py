@@ -113,12 +113,17 @@ def check(source: Source) -> list[Finding]:
     findings = [Finding(GGUF, f"starts with {head[:8]!r}", source.member, source.at(0), source.size)]
     keys = _Keys(source)
     try:
-        if len(head) < 24 or head[:4] != b"GGUF":
-            raise _Lie("no header of versions 2 or 3 in the usual order of bytes", 0)
-        version, _tensors, count = struct.unpack("<4xIQQ", head)
-        if version not in (2, 3) or count > _MOST:
-            raise _Lie(f"version {version} with {count:,} keys", 4)
-        keys.walk(count)
+        keys.walk(_count(head))
     except _Lie as lie:
         findings.append(Finding(MALFORMED, str(lie), source.member, source.at(lie.offset)))
     return findings + keys.templates
+
+
+def _count(head: bytes) -> int:
+    """How many keys the header states."""
+    if len(head) < 24 or head[:4] != b"GGUF":
+        raise _Lie("no header of versions 2 or 3 in the usual order of bytes", 0)
+    version, _tensors, count = struct.unpack("<4xIQQ", head)
+    if version not in (2, 3) or count > _MOST:
+        raise _Lie(f"version {version} with {count:,} keys", 4)
+    return int(count)

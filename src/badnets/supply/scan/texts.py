@@ -65,62 +65,22 @@ RULES = (REMOTE_CODE, BUNDLED_CODE, OBJECT, JSON, TEXT, UNKNOWN, SHARD, ADAPTER)
 
 _NOTES = frozenset({".md", ".txt", ".csv", ".tsv", ".rst", ".bib", ".log"})
 _NOTE_NAMES = re.compile(
-    r"(readme|licen[cs]e|notice|copying|authors|contributors|citation|changelog|version|use_policy)([._-].*)?|\.gitattributes|"
-    r"\.gitignore|sha256sums|md5sums",
+    r"(readme|licen[cs]e|notice|copying|authors|contributors|citation|changelog|version|use_policy)([._-].*)?|"
+    r"\.gitattributes|\.gitignore|sha256sums|md5sums",
     re.IGNORECASE,
 )
-_CODE = frozenset(
-    [
-        ".py",
-        ".pyw",
-        ".pyi",
-        ".pyx",
-        ".pth.py",
-        ".ipynb",
-        ".sh",
-        ".bash",
-        ".zsh",
-        ".bat",
-        ".cmd",
-        ".ps1",
-        ".vbs",
-        ".js",
-        ".mjs",
-        ".cjs",
-        ".ts",
-        ".lua",
-        ".rb",
-        ".pl",
-        ".php",
-        ".r",
-        ".jl",
-        ".c",
-        ".cc",
-        ".cpp",
-        ".cu",
-        ".h",
-        ".hpp",
-        ".go",
-        ".rs",
-        ".java",
-        ".scala",
-        ".cs",
-        ".swift",
-        ".ptx",
-        ".cl",
-        ".sql",
-        ".ipy",
-        ".mojo",
-        ".tcl",
-    ]
-)
+_CODE = frozenset({
+    ".py", ".pyw", ".pyi", ".pyx", ".ipynb", ".ipy", ".sh", ".bash", ".zsh", ".bat", ".cmd", ".ps1", ".vbs", ".js",
+    ".mjs", ".cjs", ".ts", ".lua", ".rb", ".pl", ".php", ".r", ".jl", ".tcl", ".c", ".cc", ".cpp", ".cu", ".h",
+    ".hpp", ".go", ".rs", ".java", ".scala", ".cs", ".swift", ".ptx", ".cl", ".sql", ".mojo",
+})  # fmt: skip
 _TEMPLATES = frozenset({".jinja", ".jinja2", ".j2"})
 _YAML_OBJECT = re.compile(rb"!!?(?:<tag:[^>]*)?python|!!java|!ruby|!!ruby")
 _CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _DEEPEST = 100
 
 
-def check(source: Source, name: str) -> list[Finding]:
+def check(source: Source, name: str) -> list[Finding]:  # noqa: PLR0911 - one for each kind of text
     """Judge a text by its name and content. Raises `Exhausted`.
 
     Args:
