@@ -72,7 +72,7 @@ def sign(
         print_json({"signature": place, "name": manifest.name, "root_digest": manifest.root_digest, "files": names,
                     "ignored": manifest.ignored})  # fmt: skip
         return
-    say(f"{manifest.name}: {len(names):,} file(s) signed" + _left_out(manifest.ignored))
+    say(f"{manifest.name}: {len(names):,} file(s) signed" + _left_out(scope.ignore))
     typer.echo(place)
 
 
@@ -92,7 +92,11 @@ def verify(
     ] = None,
     at: Annotated[
         datetime | None,
-        typer.Option("--at", help="Judge certificates at this time (UTC) instead of now.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+        typer.Option(
+            "--at",
+            help="Judge certificates at this time (UTC) instead of now.",
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -108,9 +112,7 @@ def verify(
         found = signing.Verification(refusal=str(refusal))
     else:
         with HashingBar("verifying") as bar:
-            found = signing.verify(
-                model, bundle, trust, expected=expected, signature=place, progress=bar.update
-            )
+            found = signing.verify(model, bundle, trust, expected=expected, signature=place, progress=bar.update)
     if json:
         print_json({"ok": found.ok, "signature": place, **vars(found)})
     else:
