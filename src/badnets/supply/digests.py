@@ -1,8 +1,8 @@
-"""The canonical tensor digest: equal for the same weights, whatever format, order or strides a file has them in.
+r"""The canonical tensor digest: equal for the same weights, whatever format, order or strides a file has them in.
 
 SHA-256 over this text, all numbers as 8 bytes, little-endian, not negative:
 
-    "badnets tensors v1\\n"
+    "badnets tensors v1\n"
     number of tensors
     for each tensor, sorted by the UTF-8 bytes of its name:
         length of the name, the name in UTF-8
@@ -17,6 +17,7 @@ tensors (gradients wanted, device, metadata, the epoch of a checkpoint) has no p
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 from badnets.errors import InputError
 from badnets.supply.scan.inventory import Inventory
@@ -37,7 +38,7 @@ def tensor_digest(source: Source, inventory: Inventory) -> str:
     tensors = sorted(inventory.tensors, key=lambda tensor: tensor.name.encode())
     names = [tensor.name for tensor in tensors]
     if len(set(names)) < len(names):
-        twice = next(name for name, following in zip(names, names[1:], strict=False) if name == following)
+        twice = next(name for name, following in itertools.pairwise(names) if name == following)
         raise InputError(f"two tensors are called {twice!r}: name a part of the file, such as its state_dict")
     digest = hashlib.sha256(_TITLE + _number(len(tensors)))
     for tensor in tensors:

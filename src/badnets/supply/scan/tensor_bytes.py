@@ -6,13 +6,14 @@ import itertools
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from badnets.errors import DataError
 from badnets.supply.scan.inventory import BITS, Inventory, TensorSpec, extent
 from badnets.supply.scan.source import Source
 
 _CHUNK = 2**22
-_FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_FORMATS: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def tensor_bytes(source: Source, inventory: Inventory, tensor: TensorSpec) -> Iterator[bytes]:
