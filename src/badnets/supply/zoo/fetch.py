@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from threading import Timer
 from urllib.parse import SplitResult, quote, urljoin
 
 from badnets.errors import BadnetsError
@@ -58,7 +61,7 @@ class Download:
     sha256: str | None = None
 
 
-class _Failed(BadnetsError):
+class _Failed(BadnetsError):  # noqa: N818 - an answer of `fetch`
     pass
 
 
@@ -91,16 +94,13 @@ def _stream(url: str | None, bounds: Bounds) -> Iterator[bytes]:
     first = _allowed(url)
     here = first
     for _ in range(_REDIRECTS + 1):
-        connection = _connection(here, deadline)
-        try:
+        with _connected(here, deadline) as connection:
             connection.request("GET", _target(here), headers={"User-Agent": "badnets", "Accept-Encoding": "identity"})
             response = connection.getresponse()
             if response.status not in (301, 302, 303, 307, 308):
-                yield from _blocks(response, connection, bounds, deadline)
+                yield from _blocks(response, bounds, deadline)
                 return
             here = _next(first, here, response.getheader("Location"))
-        finally:
-            connection.close()
     raise _Failed(f"more than {_REDIRECTS} redirects")
 
 
@@ -120,10 +120,25 @@ def _next(first: SplitResult, here: SplitResult, location: str | None) -> SplitR
     return target
 
 
-def _connection(parts: SplitResult, deadline: float) -> http.client.HTTPConnection:
-    patience = min(_PATIENCE, _left(deadline))
+@contextmanager
+def _connected(parts: SplitResult, deadline: float) -> Iterator[http.client.HTTPConnection]:
+    """A connection that is cut at the deadline, whatever it waits for: a server may send a byte now and then."""
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(str(parts.hostname), parts.port, timeout=patience)
+    connection = kind(str(parts.hostname), parts.port, timeout=min(_PATIENCE, _left(deadline)))
+
+    def cut() -> None:
+        with suppress(OSError, AttributeError):  # no socket yet, or no longer
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+    watch = Timer(_left(deadline), cut)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield connection
+    finally:
+        watch.cancel()
+        connection.close()
+        _left(deadline)
 
 
 def _target(parts: SplitResult) -> str:
@@ -133,20 +148,14 @@ def _target(parts: SplitResult) -> str:
     )
 
 
-def _blocks(
-    response: http.client.HTTPResponse, connection: http.client.HTTPConnection, bounds: Bounds, deadline: float
-) -> Iterator[bytes]:
+def _blocks(response: http.client.HTTPResponse, bounds: Bounds, deadline: float) -> Iterator[bytes]:
     if response.status != 200:
         raise _Failed(f"the server answers {response.status} {response.reason[:40]}")
     promised, came = response.length, 0
     if promised is not None and promised > bounds.size:
         raise _Failed(f"{promised:,} bytes, {bounds.size:,} are allowed")
-    while True:
-        if connection.sock is not None:
-            connection.sock.settimeout(min(_PATIENCE, _left(deadline)))
-        block = response.read1(_BLOCK)
-        if not block:
-            break
+    while block := response.read1(_BLOCK):
+        _left(deadline)
         came += len(block)
         if came > bounds.size:
             raise _Failed(f"more than {bounds.size:,} bytes")

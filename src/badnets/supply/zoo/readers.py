@@ -65,8 +65,6 @@ def _folder(path: Path) -> Listing:
         if file.suffix.lower() != ".md":
             continue
         try:
-            if file.is_symlink() or not file.is_file():
-                raise InputError("not a plain file")
             entries.append(_readme(_text(file), name))
         except (InputError, DataError) as error:
             skipped.append(f"{name}: {str(error).removeprefix(f'{name}: ')}")
@@ -104,9 +102,7 @@ def _csv(source: str, text: str) -> Listing:
         for row in rows:
             place = f"line {rows.line_num}"
             try:
-                if "" in row or None in row.values():
-                    raise InputError(f"{place}: expected {len(header)} cells")
-                entries.append(entry(row.pop("name"), place, dict(row)))
+                entries.append(_row(row, place))
             except InputError as error:
                 skipped.append(str(error))
             _check_count(source, len(entries) + len(skipped))
@@ -125,13 +121,23 @@ def _json(source: str, text: str) -> Listing:
     for number, item in enumerate(value if isinstance(value, list) else [value], start=1):
         place = f"item {number}"
         try:
-            if not isinstance(item, dict):
-                raise InputError(f"{place}: expected an object")
-            entries += _repository(item, place) if "siblings" in item else [_object(item, place)]
+            entries += _item(item, place)
         except InputError as error:
             skipped.append(str(error))
         _check_count(source, len(entries) + len(skipped))
     return Listing(source, tuple(entries), tuple(skipped))
+
+
+def _row(row: dict[str, str | None], place: str) -> Entry:
+    if "" in row or None in row.values():
+        raise InputError(f"{place}: more or fewer cells than the first line has")
+    return entry(row.pop("name") or "", place, row)
+
+
+def _item(item: object, place: str) -> list[Entry]:
+    if not isinstance(item, dict):
+        raise InputError(f"{place}: expected an object")
+    return _repository(item, place) if "siblings" in item else [_object(item, place)]
 
 
 def _object(item: dict[str, object], place: str) -> Entry:
@@ -187,6 +193,8 @@ def _text_in(item: dict[str, object], name: str) -> str | None:
 
 
 def _text(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        raise InputError(f"{path} is no plain file")
     if path.stat().st_size > MOST_BYTES:
         raise InputError(f"{path} is larger than {MOST_BYTES:,} bytes")
     try:
