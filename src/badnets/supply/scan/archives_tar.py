@@ -168,11 +168,11 @@ def _overrides(source: Source, kind: str, data: int, size: int) -> dict[str, str
         return {"path": _text(raw.rstrip(b"\0"))}
     values: dict[str, str] = {}
     while raw:
-        match = re.match(rb"([0-9]{1,6}) ([a-z]+)=", raw)
+        match = re.match(rb"([0-9]{1,6}) ([^=\n]{1,200})=", raw)
         length = int(match[1]) if match else 0
         if match is None or not match.end() < length <= len(raw) or raw[length - 1 : length] != b"\n":
             raise _Broken(MALFORMED, "a pax header", data)
-        key, value = match[2].decode(), _text(raw[match.end() : length - 1])
+        key, value = _text(match[2]), _text(raw[match.end() : length - 1])
         if key not in _PAX or key in values:
             raise _Broken(ENTRY, f"pax keyword {key!a}", data)
         if key == "size" and not (re.fullmatch("[0-9]{1,15}", value) and int(value) >= 8**11):

@@ -246,13 +246,13 @@ def _locate(source: Source) -> tuple[int, int, int]:
             Finding(MALFORMED, "an end record of several disks or with a comment", source.member, source.at(place))
         )
     if count == 0xFFFF or _FULL in (size, offset) or source.read(max(0, place - 20), 4) == _LOCATOR:
-        found = _locate64(source, place)
-        short = ((count, 0xFFFF, found[2]), (offset, _FULL, found[0]), (size, _FULL, found[1] - found[0]))
-        if any(value not in (full, wide) for value, full, wide in short):
+        wide = _locate64(source, place)
+        short = ((count, 0xFFFF, wide[2]), (offset, _FULL, wide[0]), (size, _FULL, wide[1] - wide[0]))
+        if any(value not in (full, long) for value, full, long in short):
             raise _Broken(
                 Finding(MALFORMED, "two end records that say different things", source.member, source.at(place))
             )
-        return found
+        return wide
     if offset + size != place:
         raise _Broken(
             Finding(MALFORMED, f"directory said to be at {offset:,}+{size:,}, end record at {place:,}", source.member,

@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from badnets.supply.scan import names, onnx, onnx_rules, refused, texts
 from badnets.supply.scan.archives_zip import TWINS
 from badnets.supply.scan.dispatch import BOUND
 from badnets.supply.scan.findings import FileReport, Finding, Rule, Severity, Verdict
 from badnets.supply.scan.onnx_tensor import External
-from badnets.supply.scan.scan import LINK, UNREADABLE, Progress, scan_file, shown
+from badnets.supply.scan.scan import CHANGED, LINK, OPEN_FLAGS, UNREADABLE, Progress, scan_file, shown
 from badnets.supply.scan.source import Budget, Exhausted, Limits, Source
 
 EMPTY = Rule(
@@ -124,25 +125,37 @@ def _join_onnx(root: Path, reports: dict[str, FileReport], limits: Limits) -> No
     for name, report in list(reports.items()):
         if report.format != "onnx" or onnx_rules.EXTERNAL not in {finding.rule for finding in report.findings}:
             continue
-        externals = _externals(root / name, limits)
-        kept = [finding for finding in report.findings if finding.rule is not onnx_rules.EXTERNAL]
-        missing = set[str]()
-        spans: dict[str, list[tuple[int, int]]] = {}
-        for external in externals:
-            place = str(PurePosixPath(name).parent / external.location)
-            other = reports.get(place)
-            if other is None or other.size is None or external.offset + external.length > other.size:
-                missing.add(place)
-            spans.setdefault(place, []).append((external.offset, external.length))
-        kept += [Finding(SHARD_MISSING, f"{place!a}, or as many bytes of it") for place in sorted(missing)]
-        reports[name] = replace(report, findings=tuple(kept))
-        for place in sorted(spans.keys() - missing):
-            reports[place] = _explained(root / place, reports[place], spans[place], limits)
+        try:
+            externals = _externals(root / name, limits)
+            _explain_all(root, reports, name, externals, limits)
+        except (OSError, Exhausted) as error:
+            reports[name] = replace(report, findings=(*report.findings, Finding(CHANGED, str(error))))
+
+
+def _explain_all(
+    root: Path, reports: dict[str, FileReport], name: str, externals: tuple[External, ...], limits: Limits
+) -> None:
+    missing = set[str]()
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for external in externals:
+        place = str(PurePosixPath(name).parent / external.location)
+        other = reports.get(place)
+        if other is None or other.size is None or external.offset + external.length > other.size:
+            missing.add(place)
+        spans.setdefault(place, []).append((external.offset, external.length))
+    explained = {
+        place: _explained(root / place, reports[place], spans[place], limits)
+        for place in sorted(spans.keys() - missing)
+    }
+    kept = [finding for finding in reports[name].findings if finding.rule is not onnx_rules.EXTERNAL]
+    kept += [Finding(SHARD_MISSING, f"{place!a}, or as many bytes of it") for place in sorted(missing)]
+    reports[name] = replace(reports[name], findings=tuple(kept))
+    reports.update(explained)
 
 
 def _externals(path: Path, limits: Limits) -> tuple[External, ...]:
-    with path.open("rb", buffering=0) as file:
-        return onnx.inspect(Source(file, 0, path.stat().st_size, Budget(limits))).externals
+    with _reopened(path) as file:
+        return onnx.inspect(Source(file, 0, os.fstat(file.fileno()).st_size, Budget(limits))).externals
 
 
 def _explained(path: Path, report: FileReport, spans: list[tuple[int, int]], limits: Limits) -> FileReport:
@@ -150,17 +163,15 @@ def _explained(path: Path, report: FileReport, spans: list[tuple[int, int]], lim
     unknown = refused.BY_FORMAT["unknown"]
     if [finding.rule for finding in report.findings] != [unknown] or report.size is None:
         return report
-    budget = Budget(limits)
-    with path.open("rb", buffering=0) as file:
-        source = Source(file, 0, report.size, budget)
+    with _reopened(path) as file:
+        source = Source(file, 0, report.size, Budget(limits))
         at = 0
         for start, length in [*sorted(spans), (report.size, 0)]:
             gap = start - at
             blank = all(not piece.strip(b"\0") for piece in source.pieces(at, max(0, gap)))
             if gap > _ALIGNMENT or not blank:
-                return replace(
-                    report, findings=(Finding(unknown, "between the model's tensors", offset=at, length=gap),)
-                )
+                finding = Finding(unknown, "between the model's tensors", offset=at, length=gap)
+                return replace(report, findings=(finding,))
             at = max(at, start + length)
     return replace(report, format="onnx-data", findings=())
 
@@ -170,9 +181,17 @@ def _join_shards(root: Path, reports: dict[str, FileReport]) -> None:
     for name, report in list(reports.items()):
         if not name.endswith(".index.json") or report.verdict is not Verdict.CLEAN:
             continue
-        index = json.loads((root / name).read_bytes())
+        try:
+            with _reopened(root / name) as file:
+                shards = texts.shards(json.loads(file.read()))
+        except (OSError, ValueError) as error:
+            reports[name] = replace(report, findings=(Finding(CHANGED, str(error)),))
+            continue
         folder = PurePosixPath(name).parent
-        missing = [shard for shard in texts.shards(index) if str(folder / shard) not in reports]
-        if missing:
-            findings = tuple(Finding(SHARD_MISSING, f"{shard!a}") for shard in missing[:100])
-            reports[name] = replace(report, findings=findings)
+        missing = [shard for shard in shards if str(folder / shard) not in reports]
+        reports[name] = replace(report, findings=tuple(Finding(SHARD_MISSING, f"{shard!a}") for shard in missing[:100]))
+
+
+def _reopened(path: Path) -> BinaryIO:
+    """A file that was judged already, once more; still no link. Raises `OSError`."""
+    return os.fdopen(os.open(path, OPEN_FLAGS), "rb", buffering=0)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO, Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from badnets.supply.scan.findings import Finding, Rule, Severity
 from badnets.supply.scan.source import Exhausted, Source
@@ -133,7 +133,6 @@ def inflate(stored: Source, kind: str, *, member: str | None = None, size: int |
         Exhausted: more bytes, time or memory than allowed.
     """
     with SpooledTemporaryFile(_IN_MEMORY) as spool:
-        file = cast("BinaryIO", spool)
         length = crc = 0
         findings: list[Finding] = []
         try:
@@ -147,13 +146,13 @@ def inflate(stored: Source, kind: str, *, member: str | None = None, size: int |
                     findings.append(_found(stored, BROKEN, f"more than the {size:,} bytes that were stated"))
                     break
                 crc = zlib.crc32(piece, crc)
-                file.write(piece)
+                spool.write(piece)
         except (zlib.error, OSError, EOFError, ValueError) as error:
             findings.append(_found(stored, BROKEN, f"{kind}: {error}"))
         if not findings and size is not None and length != size:
             findings.append(_found(stored, BROKEN, f"{length:,} bytes instead of {size:,}"))
         path = stored.member if member is None else stored.part(0, 0, member).member
-        inner = None if findings else Source(file, 0, length, stored.budget, path)
+        inner = None if findings else Source(spool, 0, length, stored.budget, path)
         yield Inflated(inner, findings, crc)
 
 

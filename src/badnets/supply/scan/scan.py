@@ -49,8 +49,10 @@ RULES = (UNREADABLE, LINK, NO_FILE, CHANGED)
 
 # Each second of the time limit buys this many bytes more where a file is large: hashing alone takes that long.
 _PACE = 2**26
-_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_BINARY = getattr(os, "O_BINARY", 0)
+# Neither follow a link, nor wait for the other end of a pipe; Windows knows only the last one.
+OPEN_FLAGS = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    OPEN_FLAGS |= getattr(os, _flag, 0)
 
 Progress = Callable[[FileReport], None]
 
@@ -94,7 +96,7 @@ def scan_file(path: Path, limits: Limits, *, name: str, shown: str) -> FileRepor
         shown: what the report calls it.
     """
     try:
-        handle = os.open(path, _FLAGS | _BINARY)
+        handle = os.open(path, OPEN_FLAGS)
     except OSError as error:
         return _unopened(path, shown, error)
     with os.fdopen(handle, "rb", buffering=0) as raw:

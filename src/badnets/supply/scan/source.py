@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Protocol, runtime_checkable
 
 from badnets.errors import BadnetsError
 
@@ -67,6 +67,19 @@ class Budget:
             raise Exhausted(f"more than {self.limits.inflated:,} inflated bytes")
 
 
+@runtime_checkable
+class Readable(Protocol):
+    """What a source needs of a file: an open one, or bytes in memory."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go there."""
+        ...
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes from there."""
+        ...
+
+
 class Source:
     """A window on an open file, or on bytes: what a reader of a format is handed.
 
@@ -78,7 +91,7 @@ class Source:
         member: see `Finding.member`.
     """
 
-    def __init__(self, file: BinaryIO, start: int, size: int, budget: Budget, member: str = "") -> None:
+    def __init__(self, file: Readable, start: int, size: int, budget: Budget, member: str = "") -> None:
         self.file, self.start, self.size, self.budget, self.member = file, start, size, budget, member
 
     def read(self, offset: int, length: int) -> bytes:

@@ -50,9 +50,12 @@ UNKNOWN = _rule(
     "CWE-693",
 )
 SHARD = _rule(
-    "shard-path", "An index names weights outside the folder.", "Ask for an index that names files beside it.", "CWE-22",
+    "shard-path",
+    "An index names weights outside the folder.",
+    "Ask for an index that names files beside it.",
+    "CWE-22",
     "AML.T0010.003",
-)  # fmt: skip
+)
 ADAPTER = Rule(
     "adapter-base",
     Severity.UNJUDGED,
