@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import BinaryIO
+from typing import IO
 
 from badnets.errors import InputError
 from badnets.supply.scan.inventory import BITS, Inventory, TensorSpec
@@ -71,7 +71,7 @@ def in_order(inventory: Inventory) -> list[TensorSpec]:
     return sorted(inventory.tensors, key=lambda tensor: (-_ORDER[tensor.dtype], tensor.name.encode()))
 
 
-def write_safetensors(source: Source, inventory: Inventory, target: BinaryIO) -> None:
+def write_safetensors(source: Source, inventory: Inventory, target: IO[bytes]) -> None:
     """Write the tensors of `inventory`, whose bytes are in `source`.
 
     Raises:

@@ -180,12 +180,7 @@ def judge_views(log: Log, tensors: tuple[TensorSpec, ...], sizes: dict[str, int]
         size = sizes.get(tensor.storage)
         if size is None:
             continue
-        faults = list(view_faults(tensor.shape, tensor.stride))
-        if not faults:
-            span = extent(tensor)
-            if span.start + span.length > size:
-                end = span.start + span.length
-                faults.append((TENSOR_BOUNDS, f"byte {end:,} of a storage of {size:,} bytes"))
+        faults = list(_faults(tensor, size))
         for rule, detail in faults:
             log.add(rule, f"{tensor.name}: {detail}", tensor.offset)
         if not faults:
@@ -198,3 +193,13 @@ def judge_views(log: Log, tensors: tuple[TensorSpec, ...], sizes: dict[str, int]
     for key, size in sizes.items():
         if shown[key] < size:
             log.add(STORAGE_SLACK, f"storage {key}: {size - shown[key]:,} of {size:,} bytes")
+
+
+def _faults(tensor: TensorSpec, size: int) -> Iterator[tuple[Rule, str]]:
+    """What is wrong with a tensor over a storage of `size` bytes."""
+    found = list(view_faults(tensor.shape, tensor.stride))
+    yield from found
+    if not found:
+        span = extent(tensor)
+        if span.start + span.length > size:
+            yield TENSOR_BOUNDS, f"byte {span.start + span.length:,} of a storage of {size:,} bytes"

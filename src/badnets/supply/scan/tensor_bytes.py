@@ -46,14 +46,19 @@ def _straight(source: Source, start: int, length: int) -> Iterator[bytes]:
         start, length = start + len(piece), length - len(piece)
 
 
+def _number(source: Source) -> int | None:
+    """The system's number of the open file; None for bytes in memory."""
+    number = getattr(source.file, "fileno", None)
+    try:
+        return None if number is None else int(number())
+    except OSError:
+        return None
+
+
 @contextmanager
 def _mapped(source: Source, start: int, length: int) -> Iterator[memoryview]:
-    if length <= _CHUNK:
-        yield memoryview(b"".join(_straight(source, start, length)))
-        return
-    try:
-        number = source.file.fileno()
-    except OSError:  # bytes in memory
+    number = _number(source)
+    if length <= _CHUNK or number is None:
         yield memoryview(b"".join(_straight(source, start, length)))
         return
     place = source.start + start
