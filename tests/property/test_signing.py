@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.supply.signing.forgery import AUTHORITY, NOW, Wish, certify
+
 from badnets.errors import DataError
-from badnets.supply.signing import Bundle, Manifest, Refused, Resource, Scope, new_key, sign, verify
+from badnets.supply.signing import (
+    Bundle,
+    Manifest,
+    Refused,
+    Resource,
+    Roots,
+    Scope,
+    authenticate,
+    new_key,
+    sign,
+    verify,
+)
 from badnets.supply.signing.bundle import parse, render
 from badnets.supply.signing.manifest import SINGLE, arranged
 from badnets.supply.signing.statement import decode, encode
@@ -162,3 +180,23 @@ def test_one_bit_anywhere_in_what_is_signed_is_refused(part: str, where: float, 
         payload, signature = (bent, bundle.signature) if part == "payload" else (bundle.payload, bent)
         found = verify(Path(place), Bundle(bytes(payload), bytes(signature)), KEY.public_key())
     assert str(found.refusal).startswith("the signature is not by key ")
+
+
+ROOT = certify(AUTHORITY)
+CHAIN = tuple(one.certificate.public_bytes(Encoding.DER) for one in (certify(Wish(), ROOT), ROOT))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    which=st.sampled_from([0, 1]),
+    where=st.floats(0, 1, exclude_max=True),
+    value=st.integers(0, 255),
+    cut=st.integers(0, 3),
+)
+def test_a_certificate_with_a_byte_changed_is_refused(which: int, where: float, value: int, cut: int) -> None:
+    raw = bytearray(CHAIN[which])
+    raw[int(where * len(raw))] = value
+    chain = list(CHAIN)
+    chain[which] = bytes(raw[: len(raw) - cut])
+    with pytest.raises(Refused):
+        authenticate(Bundle(STATEMENT, b"x", None, tuple(chain)), Roots((ROOT.certificate,), NOW))

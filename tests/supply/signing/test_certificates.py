@@ -188,7 +188,7 @@ def test_the_signature_must_be_the_leaf_s(model: Path, authority: Holder) -> Non
 def test_bytes_that_are_no_certificate(model: Path, authority: Holder) -> None:
     bundle = Bundle(b"{}", b"x", None, (b"0\x03\x02\x01\x01",))
     found = verify(model, bundle, Roots((authority.certificate,), NOW))
-    assert found.refusal == "the signature file holds a certificate that is none"
+    assert str(found.refusal).startswith("the signature file holds a certificate that is none: ")
 
 
 def test_a_key_does_not_verify_a_certificate_s_signature_nor_the_other_way_round(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from badnets.errors import InputError
+from badnets.errors import InputError, StorageError
 from badnets.supply.signing import new_key, read_private_key, read_public_key, write_pair
 from badnets.supply.signing.keys import CURVES, fingerprint, is_signed, sign_bytes
 
@@ -116,3 +118,13 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
 def test_an_unknown_curve() -> None:
     with pytest.raises(InputError, match="no curve is called 'P-224': expected one of P-256, P-384, P-521"):
         new_key("P-224")
+
+
+def test_a_key_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        write_pair(new_key(), tmp_path / "k", tmp_path / "p")
+    assert list(tmp_path.iterdir()) == []

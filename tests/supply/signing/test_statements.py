@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from tests.supply.signing.forgery import forge, root_of, statement_of
 
-from badnets.errors import DataError
-from badnets.supply.signing import Scope, sign, verify
+from badnets.errors import DataError, InputError
+from badnets.supply.signing import Manifest, Resource, Scope, sign, verify
 from badnets.supply.signing.keys import PrivateKey
 
 
@@ -191,3 +191,20 @@ def test_digests_of_another_kind_cannot_be_judged(model: Path, key: PrivateKey) 
     statement["predicate"]["serialization"]["hash_type"] = "blake2b"
     with pytest.raises(DataError, match="the files are signed by 'blake2b' digests, and only sha256 is known here"):
         verify(model, forge(statement, key), key.public_key())
+
+
+@pytest.mark.parametrize(
+    ("resources", "shard_size", "words"),
+    [
+        ((Resource("a", "ab" * 32, (0, 1)),), None, "'a:0:1' is a shard among whole files"),
+        ((Resource("a", "ab" * 32),), 1, "'a' is a whole file among shards"),
+        ((Resource("a", "ab" * 32),), 0, "expected shards of a byte at least, got 0"),
+        ((Resource("a", "ab" * 32, (1, 2)),), 1, "does not follow in steps of 1 bytes from 0"),
+    ],
+)
+def test_a_manifest_cannot_mix_files_and_shards(
+    resources: tuple[Resource, ...], shard_size: int | None, words: str
+) -> None:
+    with pytest.raises(InputError) as found:
+        Manifest("m", resources, shard_size=shard_size)
+    assert words in str(found.value)

@@ -14,6 +14,7 @@ A key says who signed, never when: a signature holds for ever, also for a model 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,10 +136,7 @@ def authenticate(bundle: Bundle, trust: Trust) -> tuple[str, Manifest]:
     if isinstance(trust, Roots):
         if not bundle.certificates:
             raise Refused("signed by a bare key, without a certificate: verify it with the signer's public key")
-        chain = _chain(bundle)
-        key = signer_key(chain[0])
-        check_path(chain, trust)
-        signer = subject(chain[0])
+        key, signer = _certified(bundle, trust)
     else:
         if bundle.certificates:
             raise Refused("signed with a certificate: verify it with the root that issued it, not with a bare key")
@@ -150,11 +148,21 @@ def authenticate(bundle: Bundle, trust: Trust) -> tuple[str, Manifest]:
     return signer, decode(bundle.payload)
 
 
-def _chain(bundle: Bundle) -> tuple[x509.Certificate, ...]:
-    try:
-        return tuple(x509.load_der_x509_certificate(raw) for raw in bundle.certificates)
-    except ValueError as error:
-        raise Refused("the signature file holds a certificate that is none") from error
+def _certified(bundle: Bundle, roots: Roots) -> tuple[PublicKey, str]:
+    with warnings.catch_warnings():
+        # What cryptography only warns of, such as a serial number below zero, no authority may issue (RFC 5280).
+        warnings.simplefilter("error")
+        try:
+            chain = tuple(x509.load_der_x509_certificate(raw) for raw in bundle.certificates)
+            key = signer_key(chain[0])
+            check_path(chain, roots)
+        except (ValueError, Warning) as error:
+            raise Refused(f"the signature file holds a certificate that is none: {_line(error)}") from error
+    return key, subject(chain[0])
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _verification(signer: str, manifest: Manifest, found: Comparison, inside: str | None) -> Verification:

@@ -101,7 +101,11 @@ def separate(entry: Entry) -> Answer:
         return Answer(Grade.UNKNOWN, "-", "it is not said where the digest is published, or the file")
     if _domain(file) == _domain(listed):
         return Answer(Grade.BAD, "same", f"{_domain(file)} holds the file and its digest: who changes one changes both")
-    return Answer(Grade.GOOD, "other", f"the digest is at {_domain(listed)}, the file at {_domain(file)}")
+    return Answer(
+        Grade.GOOD,
+        "other",
+        f"the file is at {_domain(file)}, its digest at {_domain(listed)}, whose writer can change both",
+    )
 
 
 def signature(entry: Entry) -> Answer:
