@@ -24,7 +24,7 @@ from badnets.supply.scan.protobuf import Reader, WireError
 from badnets.supply.scan.source import Budget, Exhausted, Limits, Source
 
 LIMITS = Limits(seconds=20.0, inflated=2**25)
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def over(content: bytes) -> Source:
@@ -89,7 +89,7 @@ def mutants(draw: st.DrawFn) -> tuple[str, bytes]:
 
 
 @given(mutants())
-@settings(quick, max_examples=1500)
+@settings(quick, max_examples=700)
 def test_mutants_never_fail_and_what_is_admitted_loads(mutant: tuple[str, bytes]) -> None:
     name, content = mutant
     if not admitted(content, name):
@@ -110,13 +110,13 @@ def test_mutants_never_fail_and_what_is_admitted_loads(mutant: tuple[str, bytes]
 
 
 @given(st.binary(max_size=600), st.sampled_from(["a", "a.npy", "a.onnx", "a.json", "a.txt", "a.zip", "a.pt", "a.gguf"]))
-@settings(quick, max_examples=500)
+@settings(quick, max_examples=300)
 def test_any_bytes(content: bytes, name: str) -> None:
     admitted(content, name)
 
 
 @given(st.sampled_from(range(len(CASES))), st.data())
-@settings(quick, max_examples=400)
+@settings(quick, max_examples=200)
 def test_hostile_files_with_changes_never_fail(index: int, data: st.DataObject) -> None:
     files = CASES[index].files()
     name, content = next(iter(files.items()))
@@ -156,8 +156,13 @@ def test_varints_have_one_form(value: int) -> None:
         Reader(over(longer)).varint(0, len(longer))
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8}){0,2}\.npy", fullmatch=True), st.binary(max_size=50), max_size=5),
-       st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))  # fmt: skip
+def _members(longest: int, size: int) -> st.SearchStrategy[dict[str, bytes]]:
+    """Files with names that no system takes for a device."""
+    name = st.from_regex(rf"m[a-z]{{0,{longest}}}(/m[a-z]{{0,{longest}}}){{0,3}}\.npy", fullmatch=True)
+    return st.dictionaries(name, st.binary(max_size=size), max_size=4)
+
+
+@given(_members(8, 50), st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
 @quick
 def test_zip_directories_are_what_zipfile_says(files: dict[str, bytes], method: int) -> None:
     content = zipped(files, method)
@@ -170,8 +175,7 @@ def test_zip_directories_are_what_zipfile_says(files: dict[str, bytes], method: 
     assert [(entry.name, entry.header, entry.size, entry.stored) for entry in read.entries] == expected
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]{1,60}(/[a-z]{1,60}){0,3}\.npy", fullmatch=True), st.binary(max_size=600), max_size=4),
-       st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))  # fmt: skip
+@given(_members(60, 600), st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))
 @quick
 def test_tar_entries_are_what_tarfile_says(files: dict[str, bytes], form: int) -> None:
     content = tarred(*((name, tarfile.REGTYPE, raw) for name, raw in files.items()), form=form)

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
-import joblib
+import joblib  # type: ignore[import-untyped]
 import numpy as np
 from tests.supply.hostile_case import (
     OLD_PICKLE,
@@ -48,7 +48,7 @@ def _hidden_gap() -> bytes:
     """Bytes between the last member and the directory, with the end record adjusted."""
     content = zipped({"a.npy": array()})
     end = _end_record(content)
-    size, start = struct.unpack("<II", content[end + 12 : end + 20])
+    (start,) = struct.unpack("<I", content[end + 16 : end + 20])
     body = content[:start] + OLD_PICKLE + content[start:end]
     return body + content[end : end + 16] + struct.pack("<I", start + len(OLD_PICKLE)) + content[end + 20 :]
 
@@ -57,7 +57,7 @@ def _overlapping() -> bytes:
     """Two names in the directory, one local header."""
     content = zipped({"a.npy": array(), "b.npy": array()})
     end = _end_record(content)
-    size, start = struct.unpack("<II", content[end + 12 : end + 20])
+    (start,) = struct.unpack("<I", content[end + 16 : end + 20])
     second = content.index(b"PK\1\2", start + 4)
     return content[: second + 42] + struct.pack("<I", 0) + content[second + 46 :]
 
@@ -178,7 +178,8 @@ ZIP = [
     one("zip-slip", "climbs.zip", _zip("../../evil.npy"), "archive-path", 0),
     one("zip-slip", "root.zip", _zip("/etc/evil.npy"), "archive-path", 0),
     one("zip-slip", "drive.zip", _zip("C:evil.npy"), "archive-path", 0),
-    one("zip-slip", "backslash.zip", lambda: edited(zipped({"..aevil.npy": array()}), (b"..a", b"..\\")), "archive-path", 0),
+    one("zip-slip", "backslash.zip", lambda: edited(zipped({"..aevil.npy": array()}), (b"..a", b"..\\")),
+        "archive-path", 0),
     one("zip-names", "stream.zip", _zip("model.npy:hidden.exe"), "archive-name", 0),
     one("zip-names", "rtl.zip", _zip("weights\u202eypn.exe"), "archive-name", 0),
     one("zip-names", "control.zip", _zip("a\x1b[2Jb.npy"), "archive-name", 0),
@@ -204,7 +205,8 @@ ZIP = [
     one("zip-flags", "not-deflated.zip", lambda: _flagged(0, 8), "inflate-broken", b"\x93NUMPY"),
     one("zip-links", "link.zip", lambda: _mode(0o120777), "archive-link", 0),
     one("zip-links", "pipe.zip", lambda: _mode(0o010644), "archive-device", 0),
-    one("zip-in-zip", "pickle.zip", lambda: zipped({"in.zip": zipped({"w.pkl": OLD_PICKLE})}), "pickle-global", b"cos\n"),
+    one("zip-in-zip", "pickle.zip", lambda: zipped({"in.zip": zipped({"w.pkl": OLD_PICKLE})}), "pickle-global",
+        b"cos\n"),
     one("zip-in-zip", "deflated.zip",
         lambda: zipped({"in.zip": zipped({"w": call_pickle(2)})}, zipfile.ZIP_DEFLATED), "pickle-global"),
     Case("zip-in-zip", "zip-in-zip: deep", lambda: {"deep.zip": _nested(6)}, "bound-reached", unjudged=True),
@@ -230,7 +232,8 @@ TAR = [
     one("tar-links", "pipe.tar", lambda: tarred(("w", tarfile.FIFOTYPE, b"")), "archive-device", 0),
     one("tar-links", "contiguous.tar", lambda: tarred(("w", tarfile.CONTTYPE, b"")), "archive-entry", 0),
     one("tar-entries", "sparse.tar", _pax_keyword, "archive-entry"),
-    one("tar-entries", "duplicate.tar", lambda: tarred(("a.npy", REG, array()), ("a.npy", REG, array())), "archive-duplicate"),
+    one("tar-entries", "duplicate.tar", lambda: tarred(("a.npy", REG, array()), ("a.npy", REG, array())),
+        "archive-duplicate"),
     one("tar-entries", "twins.tar", lambda: tarred(("a.npy", REG, array()), ("A.npy", REG, array())), "archive-twins"),
     one("tar-entries", "tail.tar", _tar_tail, "archive-gap", b"cos\n"),
     one("tar-entries", "cut.tar", lambda: tarred(("a.npy", REG, array()))[:600], "archive-malformed", 0),
@@ -257,8 +260,10 @@ WRAPPED = [
     one("wrappers", "cut.gz", lambda: gzip.compress(array())[:-4], "inflate-broken", 0),
     one("wrappers", "crc.gz", lambda: gzip.compress(array())[:-8] + bytes(8), "inflate-broken", 0),
     one("wrappers", "two.npy.gz", lambda: gzip.compress(array()) * 2, "inflate-broken", 0),
-    one("wrappers", "name.gz", lambda: b"\x1f\x8b\x08\x08" + bytes(6) + b"../x\0" + gzip.compress(b"a")[10:], "archive-name", 10),
-    one("wrappers", "extra.gz", lambda: b"\x1f\x8b\x08\x04" + bytes(6) + b"\2\0ab" + gzip.compress(b"a")[10:], "inflate-broken", 3),
+    one("wrappers", "name.gz", lambda: b"\x1f\x8b\x08\x08" + bytes(6) + b"../x\0" + gzip.compress(b"a")[10:],
+        "archive-name", 10),
+    one("wrappers", "extra.gz", lambda: b"\x1f\x8b\x08\x04" + bytes(6) + b"\2\0ab" + gzip.compress(b"a")[10:],
+        "inflate-broken", 3),
     one("wrappers", "two.xz", lambda: lzma.compress(array()) * 2, "inflate-broken", 0),
     one("wrappers", "nullifai.7z", lambda: b"7z\xbc\xaf\x27\x1c" + bytes(26), "archive-7z", 0),
     one("wrappers", "nullifai.pt", lambda: b"7z\xbc\xaf\x27\x1c" + bytes(26), "extension-contradicts", 0),
@@ -273,7 +278,8 @@ ARRAYS = [
     one("arrays", "fields.npy", lambda: _npy_plain("[('a', '<f4')]", "(1,)", bytes(4)), "npy-dtype", 20),
     one("arrays", "void.npy", lambda: _npy_plain("'|V4'", "(1,)", bytes(4)), "npy-dtype", 20),
     one("arrays", "call.npy", lambda: _npy_plain("'<f4'", "(print(),)", bytes(4)), "npy-header", 10),
-    one("arrays", "twice.npy", lambda: _npy("{'descr': '<f4', 'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n"),
+    one("arrays", "twice.npy",
+        lambda: _npy("{'descr': '<f4', 'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n"),
         "npy-header", 10),
     one("arrays", "nested.npy", lambda: _npy("(" * 5000), "npy-header", 10),
     one("arrays", "long.npy", lambda: _npy_plain("'<f4'" + " " * 20000, "(1,)"), "npy-header", 8),

@@ -116,12 +116,15 @@ def _case(name: str, content: Callable[[], bytes], rule: str, at: int | bytes | 
 TWO = (("", 17), ("own", 1))
 
 CASES = [
-    _case("pyop", lambda: model(graph(node("PyOp", domain="ai.onnx.contrib")), opsets=(("", 17), ("ai.onnx.contrib", 1))),
+    _case("pyop", lambda: model(graph(node("PyOp", domain="ai.onnx.contrib")), opsets=(("", 17), ("ai.onnx.contrib",
+        1))),
           "onnx-domain", node("PyOp", domain="ai.onnx.contrib")),
     _case("pyop-default", lambda: model(graph(node("PyOp"))), "onnx-operator", node("PyOp")),
-    _case("microsoft", lambda: model(graph(node("Gelu", domain="com.microsoft")), opsets=(("", 17), ("com.microsoft", 1))),
+    _case("microsoft", lambda: model(graph(node("Gelu", domain="com.microsoft")), opsets=(("", 17), ("com.microsoft",
+        1))),
           "onnx-domain", node("Gelu", domain="com.microsoft")),
-    _case("no-import", lambda: model(graph(node("Gelu", domain="com.evil"))), "onnx-domain", node("Gelu", domain="com.evil")),
+    _case("no-import", lambda: model(graph(node("Gelu", domain="com.evil"))), "onnx-domain", node("Gelu",
+        domain="com.evil")),
     _case("training-operator", lambda: model(graph(node("Adam", domain="ai.onnx.preview.training")),
                                     opsets=(("", 17), ("ai.onnx.preview.training", 1))), "onnx-domain"),
     _case("in-subgraph", lambda: _subgraph(graph(node("PyOp", outputs="z", domain="evil"), inputs="", outputs="z")),
@@ -136,8 +139,10 @@ CASES = [
     _case("function-loop", lambda: model(graph(node("F", domain="own")), opsets=TWO, more=function(
         "F", node("F", domain="own"), opsets=TWO)), "onnx-function"),
     _case("function-loop-of-two", lambda: model(graph(node("F", domain="own")), opsets=TWO, more=function(
-        "F", node("G", domain="own"), opsets=TWO) + function("G", node("F", domain="own"), opsets=TWO)), "onnx-function"),
-    _case("function-as-standard", lambda: model(graph(node()), more=function("Relu", node("Abs"), domain="")), "onnx-function"),
+        "F", node("G", domain="own"), opsets=TWO) + function("G", node("F", domain="own"), opsets=TWO)),
+            "onnx-function"),
+    _case("function-as-standard", lambda: model(graph(node()), more=function("Relu", node("Abs"), domain="")),
+        "onnx-function"),
     _case("function-twice", lambda: model(graph(node()), opsets=TWO, more=function("F", node()) * 2), "onnx-function"),
     _case("external-up", lambda: external("../../etc/passwd"), "onnx-external-path"),
     _case("external-root", lambda: external("/etc/passwd"), "onnx-external-path"),
@@ -151,7 +156,8 @@ CASES = [
     _case("external-length", lambda: external("w.bin", length="80"), "onnx-tensor"),
     _case("external-and-here", lambda: model(graph(node(), tensors=(tensor(
         data=bytes(8), more=block(13, block(1, "location") + block(2, "w.bin"))),))), "onnx-tensor"),
-    _case("external-in-attribute", lambda: model(graph(node("Constant", inputs="", more=attribute("value", 4, block(5, tensor(
+    _case("external-in-attribute", lambda: model(graph(node("Constant", inputs="", more=attribute("value", 4, block(5,
+        tensor(
         more=block(13, block(1, "location") + block(2, "../w")) + number(14, 1))))))), "onnx-external-path"),
     Case("onnx", "onnx: external-alone.onnx", lambda: {"external-alone.onnx": external("w.bin")}, "onnx-external", None,
          unjudged=True),
@@ -181,10 +187,12 @@ CASES = [
     _case("no-output", lambda: model(graph(node(outputs="z"))), "onnx-graph"),
     _case("short-tensor", lambda: model(graph(node(), tensors=(tensor(data=bytes(7)),))), "onnx-tensor"),
     _case("long-tensor", lambda: model(graph(node(), tensors=(tensor(data=bytes(80)),))), "onnx-tensor"),
-    _case("negative-shape", lambda: model(graph(node(), tensors=(tensor(dims=(-2, -1), data=bytes(8)),))), "onnx-tensor"),
+    _case("negative-shape", lambda: model(graph(node(), tensors=(tensor(dims=(-2, -1), data=bytes(8)),))),
+        "onnx-tensor"),
     _case("huge-shape", lambda: model(graph(node(), tensors=(tensor(dims=(2**40, 2**40)),))), "onnx-tensor"),
     _case("tensor-type", lambda: model(graph(node(), tensors=(tensor(data=bytes(8), kind=99),))), "onnx-tensor"),
-    _case("two-datas", lambda: model(graph(node(), tensors=(tensor(data=bytes(8), more=block(4, struct.pack("<2f", 1, 2))),))),
+    _case("two-datas", lambda: model(graph(node(), tensors=(tensor(data=bytes(8), more=block(4, struct.pack("<2f", 1,
+        2))),))),
           "onnx-tensor"),
     _case("string-raw", lambda: model(graph(node(), tensors=(tensor(data=bytes(8), kind=8),))), "onnx-tensor"),
 ]  # fmt: skip

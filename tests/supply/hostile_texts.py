@@ -17,7 +17,7 @@ def _folder(name: str, files: dict[str, bytes], rule: str, at: int | bytes | Non
     return Case("folders", f"folders: {name}", lambda: files, rule, at)
 
 
-def _keras(layer: dict[str, object]) -> bytes:
+def _keras(layer: object) -> bytes:
     config = {"module": "keras", "class_name": "Sequential", "config": {"layers": [layer]}}
     return zipped({"config.json": _json(config), "metadata.json": b"{}", "model.weights.h5": b"\x89HDF\r\n\x1a\n"})
 
@@ -65,16 +65,20 @@ KERAS = [
     one("keras", "plain.keras", lambda: _keras({"module": "keras.layers", "class_name": "Dense"}), "keras-model", 0),
     one("keras", "lambda.h5", lambda: _hdf5(LAMBDA), "keras-lambda", b'"class_name": "Lambda"'),
     one("keras", "module.h5", lambda: _hdf5(INJECTED), "keras-module", b'"module": "os"'),
-    one("keras", "far.h5", lambda: _hdf5({"a": " " * (2**20 - 130), **LAMBDA}), "keras-lambda", b'"class_name": "Lambda"'),
+    one("keras", "far.h5", lambda: _hdf5({"a": " " * (2**20 - 130), **LAMBDA}), "keras-lambda",
+        b'"class_name": "Lambda"'),
     one("keras", "weights.h5", lambda: b"\x89HDF\r\n\x1a\n" + bytes(100), "hdf5", 0),
 ]  # fmt: skip
 
 PROGRAMS = [
-    one("programs", "script.pt", lambda: zipped({"m/data.pkl": b"", "m/code/a.py": b"", "m/constants.pkl": b""}), "torch-script"),
-    one("programs", "export.pt2", lambda: zipped({"m/archive_format": b"pt2", "m/models/model.json": b"{}"}), "torch-export"),
+    one("programs", "script.pt", lambda: zipped({"m/data.pkl": b"", "m/code/a.py": b"", "m/constants.pkl": b""}),
+        "torch-script"),
+    one("programs", "export.pt2", lambda: zipped({"m/archive_format": b"pt2", "m/models/model.json": b"{}"}),
+        "torch-export"),
     one("programs", "aoti.pt2", lambda: zipped(
         {"m/archive_format": b"pt2", "m/data/aotinductor/model/a.so": b"\x7fELF"}), "torch-export"),
-    one("programs", "sk.skops", lambda: zipped({"schema.json": _json({"__class__": "system", "__module__": "os"})}), "skops", 0),
+    one("programs", "sk.skops", lambda: zipped({"schema.json": _json({"__class__": "system", "__module__": "os"})}),
+        "skops", 0),
     one("programs", "saved_model.pb", lambda: b"\x08\x01\x12\x04abcd", "savedmodel", 0),
     one("programs", "model.tflite", lambda: b"\x20\0\0\0TFL3" + bytes(40), "tflite", 0),
     one("native", "lib.so", lambda: b"\x7fELF" + bytes(60), "native-code", 0),
@@ -90,24 +94,27 @@ PROGRAMS = [
 
 RENAMED = [
     one("wrong extension", name, lambda: OLD_PICKLE, "pickle-global", 0)
-    for name in ("config.json", "vocab.txt", "W.PKL", "model.onnx", "model.h5", "model.dat", ".hidden", "model.mdl", "README.md",
+    for name in ("config.json", "vocab.txt", "W.PKL", "model.onnx", "model.h5", "model.dat", ".hidden", "model.mdl",
+        "README.md",
                  "model.safetensors", "model", "model.png", "tokenizer.model")
 ] + [
     one("wrong extension", "protocol4.json", call_pickle, "extension-contradicts", 0),
     one("wrong extension", "zip.safetensors", lambda: zipped({"a.npy": array()}), "extension-contradicts", 0),
     one("wrong extension", "weights.pt", weights, "extension-contradicts", 0),
     one("wrong extension", "array.onnx", array, "extension-contradicts", 0),
-    one("wrong extension", "empty.safetensors", lambda: b"", "extension-contradicts", 0),
+    one("wrong extension", "empty.safetensors", bytes, "extension-contradicts", 0),
     one("wrong extension", "text.gguf", lambda: b"hello\n", "extension-contradicts", 0),
 ]  # fmt: skip
 
 SETTINGS = [
-    one("remote code", "config.json", lambda: _json({"auto_map": {"AutoModel": "modeling.Evil"}}), "remote-code", b'"auto_map"'),
+    one("remote code", "config.json", lambda: _json({"auto_map": {"AutoModel": "modeling.Evil"}}), "remote-code",
+        b'"auto_map"'),
     one("remote code", "deep.json", lambda: _json({"a": [{"auto_map": {"x": "y"}}]}), "remote-code", b'"auto_map"'),
     one("remote code", "escaped.json", lambda: b'{"\\u0061uto_map": {"a": "b"}}', "remote-code"),
     one("remote code", "trust.json", lambda: _json({"trust_remote_code": True}), "remote-code", b'"trust_remote_code"'),
     one("remote code", "pipeline.json", lambda: _json({"custom_pipelines": {"x": {"impl": "a.B"}}}), "remote-code", 1),
-    one("remote code", "tokenizer_config.json", lambda: _json({"chat_template": "{{ ''.__class__ }}"}), "chat-template", 1),
+    one("remote code", "tokenizer_config.json", lambda: _json({"chat_template": "{{ ''.__class__ }}"}),
+        "chat-template", 1),
     one("remote code", "chat_template.jinja", lambda: b"{{ cycler.__init__ }}", "chat-template", 0),
     one("remote code", "model.json", lambda: _json({"config": LAMBDA}), "keras-lambda", b'"class_name"'),
     one("remote code", "object.json", lambda: _json({"py/object": "os.system"}), "object-text", 1),
@@ -121,7 +128,7 @@ SETTINGS = [
     one("texts", "deep2.json", lambda: b"[" * 100_000 + b"]" * 100_000, "json-malformed", 0),
     one("texts", "deep3.json", lambda: b"[" * 200 + b"]" * 200, "json-malformed"),
     one("texts", "lines.jsonl", lambda: b'{"a": 1}\n{"auto_map": {"a": "b"}}\n', "remote-code", b'"auto_map"'),
-    one("texts", "bidi.md", lambda: "left \u202e thgir".encode(), "text-malformed", b"\xe2\x80\xae"),
+    one("texts", "bidi.md", "left \u202e thgir".encode, "text-malformed", b"\xe2\x80\xae"),
     one("texts", "late.txt", lambda: b"a" * 70_000 + b"\x1b]", "text-malformed", 70_000),
     one("texts", "late-latin.txt", lambda: b"a" * 70_000 + b"\xff", "text-malformed", 70_000),
     one("texts", "Makefile", lambda: b"all:\n\ttrue\n", "text-unknown", 0),
@@ -135,11 +142,13 @@ SETTINGS = [
 FOLDERS = [
     _folder("auto-map", {"config.json": _json({"auto_map": {"AutoModel": "m.M"}}), "model.safetensors": weights()},
             "remote-code", b'"auto_map"'),
-    _folder("bundled", {"modeling_evil.py": b"import os\n", "config.json": CONFIG, "model.safetensors": weights()}, "bundled-code", 0),
+    _folder("bundled", {"modeling_evil.py": b"import os\n", "config.json": CONFIG, "model.safetensors": weights()},
+        "bundled-code", 0),
     _folder("hidden-git", {".git/hooks/post-checkout": b"#!/bin/sh\n", "model.safetensors": weights()}, "script", 0),
     _folder("hidden-github", {".github/pwn.py": b"import os\n", "model.safetensors": weights()}, "bundled-code", 0),
     _folder("hidden-pickle", {".cache/.x": OLD_PICKLE, "model.safetensors": weights()}, "pickle-global", 0),
-    _folder("shard-outside", {"model.safetensors.index.json": _json({"weight_map": {"w": "../other/model.safetensors"}})},
+    _folder("shard-outside",
+        {"model.safetensors.index.json": _json({"weight_map": {"w": "../other/model.safetensors"}})},
             "shard-path", b'"../other/'),
     _folder("stream-name", {"model.safetensors:evil.exe": weights()}, "archive-name"),
     _folder("rtl-name", {"weights\u202esrotcenets.py": weights()}, "archive-name"),
@@ -147,7 +156,8 @@ FOLDERS = [
     Case("folders", "folders: shard-missing", lambda: {"model.safetensors.index.json": _json(
         {"weight_map": {"w": "model-00001.safetensors"}})}, "shard-missing", unjudged=True),
     Case("folders", "folders: adapter", lambda: {"adapter_config.json": _json(
-        {"base_model_name_or_path": "someone/else"}), "adapter_model.safetensors": weights()}, "adapter-base", unjudged=True),
+        {"base_model_name_or_path": "someone/else"}), "adapter_model.safetensors": weights()}, "adapter-base",
+            unjudged=True),
 ]  # fmt: skip
 
 CASES = [*GGUF, *KERAS, *PROGRAMS, *RENAMED, *SETTINGS, *FOLDERS]

@@ -27,7 +27,8 @@ from badnets.supply.scan.findings import FileReport, Verdict
 from badnets.supply.scan.scan import scan
 
 DTYPES = (
-    "?", "b", "B", "<i2", ">i2", "<u2", "<i4", ">u4", "<i8", ">i8", "<u8", "<f2", "<f4", ">f4", "<f8", ">f8", "<c8", "<c16",
+    "?", "b", "B", "<i2", ">i2", "<u2", "<i4", ">u4", "<i8", ">i8", "<u8", "<f2", "<f4", ">f4", "<f8", ">f8",
+    "<c8", "<c16",
     "<f16", "S7", "<U5", ">U3", "<M8[ns]", "<m8[s]", "<M8[D]",
 )  # fmt: skip
 SHAPES = ((), (0,), (3,), (2, 3), (1, 0, 4), (2, 1, 2, 1, 2))
@@ -158,8 +159,7 @@ def _learned() -> onnx.ModelProto:
 
 
 def _old() -> onnx.ModelProto:
-    model = _perceptron(ir_version=7, opset_imports=[helper.make_opsetid("", 9)])
-    return model
+    return _perceptron(ir_version=7, opset_imports=[helper.make_opsetid("", 9)])
 
 
 MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
@@ -179,7 +179,8 @@ def test_onnx_models(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("together", [True, False])
 def test_onnx_with_weights_beside_it(together: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case of two
     model = _perceptron()
-    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, all_tensors_to_one_file=together, size_threshold=0,
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, all_tensors_to_one_file=together,
+              size_threshold=0,
               location="m.data" if together else None)  # fmt: skip
     formats = {report.path: report.format for report in clean(tmp_path)}
     assert set(formats.values()) == {"onnx", "onnx-data"}
@@ -227,13 +228,13 @@ def test_archives_of_clean_files(tmp_path: Path) -> None:
         for compression in ("", "gz", "bz2", "xz"):
             name = f"{form}.tar" + (f".{compression}" if compression else "")
             mode: Any = f"w:{compression}"
-            with tarfile.open(tmp_path / name, mode, format=form) as archive:
+            with tarfile.open(tmp_path / name, mode, format=form) as tar:
                 for member in ("model/w.safetensors", "model/" + "deep/" * 30 + "w.safetensors"):
                     if form == tarfile.USTAR_FORMAT and len(member) > 100:
                         continue
                     info = tarfile.TarInfo(member)
                     info.size, info.mtime = len(weights), 1.5 if form == tarfile.PAX_FORMAT else 1
-                    archive.addfile(info, io.BytesIO(weights))
+                    tar.addfile(info, io.BytesIO(weights))
     with gzip.open(tmp_path / "w.safetensors.gz", "wb") as packed:
         packed.write(weights)
     clean(tmp_path)
@@ -261,8 +262,8 @@ def _repository(folder: Path) -> None:
     files: dict[str, bytes] = {
         "config.json": json.dumps(CONFIG, indent=2).encode(),
         "generation_config.json": b'{"eos_token_id": [1, 2], "temperature": 0.6}\n',
-        "tokenizer.json": json.dumps({"version": "1.0", "model": {"vocab": {"a": 0, "\u2581the": 1}, "merges": ["a b"]}}).encode(),
-        "tokenizer_config.json": b'{"tokenizer_class": "BertTokenizer", "model_max_length": 1000000000000000019884624838656}',
+        "tokenizer.json": json.dumps({"version": "1.0", "model": {"vocab": {"\u2581the": 1}, "merges": []}}).encode(),
+        "tokenizer_config.json": b'{"tokenizer_class": "BertTokenizer", "model_max_length": 10000000000000000198}',
         "special_tokens_map.json": b'{"unk_token": "[UNK]"}',
         "vocab.txt": VOCABULARY.encode(),
         "merges.txt": b"#version: 0.2\n\xc4\xa0 t\nh e\n",

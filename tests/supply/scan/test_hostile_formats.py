@@ -1,4 +1,4 @@
-"""Every hostile file of the catalogue is refused, by the right rule at the right place, and within the time for a small file."""
+"""Every hostile file of the catalogue is refused, by the right rule at the right place."""
 
 from __future__ import annotations
 

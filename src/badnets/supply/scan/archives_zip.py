@@ -148,8 +148,8 @@ def _directory_before(source: Source, place: int, record: bytes) -> bool:
     count, size, offset = struct.unpack("<10xHIIxx", record)
     if not count:
         return place == 0  # an empty archive is one only where nothing is before it
-    if _FULL in (size, offset) or count == 0xFFFF:
-        return source.read(max(0, place - 20), 4) == _LOCATOR
+    if source.read(max(0, place - 20), 4) == _LOCATOR:
+        return True
     return any(at >= 0 and source.read(at, 4) == _CENTRAL for at in (place - size, offset))
 
 
@@ -293,9 +293,9 @@ def _centrals(source: Source, start: int, end: int, count: int) -> list[_Central
         size, stored, header = _widen(source, extra, (size, stored, header), at)
         mode = outer >> 16 if made >> 8 in (3, 19) else 0
         entries.append(_Central(at, tail_[:n_name], flags, method, time, crc, stored, size, header, mode))
-        at += 46 + n_name + n_extra
-        if at > end:
+        if at + 46 + n_name + n_extra > end:
             raise _Broken(Finding(MALFORMED, "a directory longer than its size", source.member, source.at(at)))
+        at += 46 + n_name + n_extra
     if at != end and count:
         raise _Broken(Finding(GAP, "in the central directory", source.member, source.at(at), end - at))
     return entries

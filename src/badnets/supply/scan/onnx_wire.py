@@ -25,10 +25,10 @@ def kind(source: Source) -> str | None:
             if count > _MOST:
                 break
             if _MODEL.get(field.number) is not field.wire:
+                if not seen:
+                    return None
                 strange = True
                 continue
-            if strange and not seen:
-                return None
             seen.add(field.number)
     except WireError:
         strange = True

@@ -5,7 +5,6 @@ Source: Protocol Buffers Documentation, "Encoding".
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -129,12 +128,3 @@ class Reader:
 def signed(value: int) -> int:
     """An int32, int64 or enum as the number it stands for."""
     return value - 2**64 if value >= 2**63 else value
-
-
-def real(field: Field) -> float:
-    """A float or double."""
-    if field.wire is Wire.FIXED64:
-        (wide,) = struct.unpack("<d", struct.pack("<Q", field.value))
-        return float(wide)
-    (value,) = struct.unpack("<f", struct.pack("<I", field.value))
-    return float(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -84,13 +85,7 @@ def _starts(source: Source, head: bytes) -> Iterator[str]:
         yield "safetensors"
     if archives_tar.is_header(head[:512]):
         yield "torch-tar" if {b"sys_info", b"pickle", b"storages", b"tensors"} & set(_tar_names(source)) else "tar"
-    if (
-        len(head) > 1
-        and head[0] & 0x0F == 8
-        and head[0] >> 4 <= 7
-        and not (head[0] << 8 | head[1]) % 31
-        and not head[1] & 32
-    ):
+    if _is_zlib(head):
         yield "zlib"
     if head[4:8] == b"TFL3":
         yield "tflite"
@@ -100,6 +95,17 @@ def _starts(source: Source, head: bytes) -> Iterator[str]:
         yield "webp"
     if wire := onnx_wire.kind(source):
         yield wire
+
+
+def _is_zlib(head: bytes) -> bool:
+    """RFC 1950, section 2.2; its two bytes are common in texts, so what follows must inflate too."""
+    if len(head) < 2 or head[0] & 0x0F != 8 or head[0] >> 4 > 7 or head[1] & 32 or (head[0] << 8 | head[1]) % 31:
+        return False
+    try:
+        zlib.decompressobj().decompress(head, 4096)
+    except zlib.error:
+        return False
+    return True
 
 
 def _tar_names(source: Source) -> Iterator[bytes]:
