@@ -134,9 +134,10 @@ def _snapshot(source: Path, copy: IO[bytes]) -> tuple[int, str]:
         handle = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InputError(f"{source} is no file: name a file of weights")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise InputError(f"{source} is no file: name a file of weights")
         while piece := file.read(_CHUNK):
             digest.update(piece)
             copy.write(piece)

@@ -24,8 +24,9 @@ TENSOR_NAME = Rule(
 
 _MARKUP = re.compile(r"<[A-Za-z!/?]|\{\{|\{%|javascript:|data:[a-z]+/", re.IGNORECASE)
 _CODE = re.compile(
-    r"__[a-z]+__|\b(?:eval|exec|compile|open|system|popen)\s*\(|\bimport\s+[a-z_]|\blambda\b|\bos\.|subprocess|"
-    r"pickle|cposix\n|c__builtin__|cbuiltins"
+    r"__(?:import|class|globals|builtins|subclasses|reduce|reduce_ex|getattribute|mro|base|bases|init|call|code)__|"
+    r"\b(?:eval|exec|compile|system|popen|__import__)\s*\(|(?:^|[;\n])\s*(?:import|from)\s+[a-z_]\w*|\blambda\b[^:]{0,40}:|"
+    r"\bos\.(?:system|popen|exec|spawn)|\bsubprocess\b|\bpickle\.loads?\b|cposix\n|c__builtin__|cbuiltins"
 )
 _PACKED = re.compile(r"[A-Za-z0-9+/_-]{80,}={0,2}")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{1,256}")

@@ -118,7 +118,7 @@ def _sort(log: Log, entries: list[Entry]) -> _Archive:
         else:
             log.add(code or rules.UNKNOWN_ENTRY, plain(name), place)
     for needed, there in (("data.pkl", pickle is not None), ("version", "version" in records)):
-        if entries and not there:
+        if not there:
             log.add(rules.MISSING_ENTRY, f"{plain(root)}/{needed}")
     return _Archive(pickle, storages, records)
 
