@@ -78,9 +78,15 @@ def _claims(source: Source, head: bytes) -> Iterator[tuple[str, int]]:
 
 
 def _starts(source: Source, head: bytes) -> Iterator[str]:
-    yield from (name for magic, name in _MAGIC if head.startswith(magic))
-    if len(head) > 1 and head[0] == 0x80 and head[1] <= 5:
+    """What begins at the first byte. A pickle's two are the length of some safetensors header too: its walk decides."""
+    others = list(_magics(source, head))
+    if len(head) > 1 and head[0] == 0x80 and head[1] <= 5 and (not others or pickle_head.walk(head)[0] != "nothing"):
         yield _pickle_kind(head)
+    yield from others
+
+
+def _magics(source: Source, head: bytes) -> Iterator[str]:
+    yield from (name for magic, name in _MAGIC if head.startswith(magic))
     if len(head) > 8 and head[8:9] == b"{" and 2 <= struct.unpack("<Q", head[:8])[0] <= source.size - 8:
         yield "safetensors"
     if archives_tar.is_header(head[:512]):
