@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import IO
+from typing import Protocol, runtime_checkable
 
 from badnets.errors import InputError
 from badnets.supply.scan.inventory import BITS, Inventory, TensorSpec
@@ -17,6 +17,15 @@ from badnets.supply.scan.tensor_bytes import tensor_bytes
 
 WRAPPERS = ("state_dict", "model")
 _ORDER = {dtype: number for number, dtype in enumerate(BITS)}
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """What is written to: an open file, or bytes in memory."""
+
+    def write(self, content: bytes, /) -> int:
+        """Append."""
+        ...
 
 
 def weights_of(inventory: Inventory, wrapper: str | None) -> Inventory:
@@ -71,7 +80,7 @@ def in_order(inventory: Inventory) -> list[TensorSpec]:
     return sorted(inventory.tensors, key=lambda tensor: (-_ORDER[tensor.dtype], tensor.name.encode()))
 
 
-def write_safetensors(source: Source, inventory: Inventory, target: IO[bytes]) -> None:
+def write_safetensors(source: Source, inventory: Inventory, target: Writable) -> None:
     """Write the tensors of `inventory`, whose bytes are in `source`.
 
     Raises:
@@ -81,4 +90,5 @@ def write_safetensors(source: Source, inventory: Inventory, target: IO[bytes]) -
     tensors = in_order(inventory)
     target.write(header_of(tensors))
     for tensor in tensors:
-        target.writelines(tensor_bytes(source, inventory, tensor))
+        for piece in tensor_bytes(source, inventory, tensor):
+            target.write(piece)

@@ -42,9 +42,13 @@ def suspicion(text: str) -> str | None:
         return "markup or a template"
     if _CODE.search(text):
         return "looks like code"
-    if any(not _HEX.fullmatch(found) for found in _PACKED.findall(text)):
-        return "looks like packed data"
-    return None
+    return "looks like packed data" if any(map(_packed, _PACKED.findall(text))) else None
+
+
+def _packed(run: str) -> bool:
+    """Base64 of that length has letters of both cases and digits; a long name of a layer or a digest has not."""
+    kinds = (str.isupper, str.islower, str.isdigit)
+    return not _HEX.fullmatch(run) and all(any(map(kind, run)) for kind in kinds)
 
 
 def bad_name(name: str) -> str | None:

@@ -271,14 +271,13 @@ def _extra(log: Log, entry: Entry, extra: bytes, name_size: int) -> None:
     """The local extra fields: zip64 where something is wide, then the padding."""
     place = entry.header + _LOCAL.size + name_size
     size, header = entry.data.length, entry.header
-    values = ([size, size] if size >= _MOST_32 else []) + ([header] if header >= _MOST_32 else [])
+    # torch writes 0 as the packed size, which its writer does not know yet.
+    values = ([size, 0] if size >= _MOST_32 else []) + ([header] if header >= _MOST_32 else [])
     wide = struct.pack(f"<2H{len(values)}Q", 1, 8 * len(values), *values) if values else b""
     padding = extra[len(wide) :]
-    good = extra.startswith(wide) and (
-        not padding
-        or (len(padding) >= 4 and padding == b"FB" + struct.pack("<H", len(padding) - 4) + b"Z" * (len(padding) - 4))
-    )
-    if not good:
+    filled = len(padding) - 4
+    explained = not padding or (filled >= 0 and padding == b"FB" + struct.pack("<H", filled) + b"Z" * filled)
+    if not (extra.startswith(wide) and explained):
         log.add(rules.FIELD, f"{plain(entry.name, 80)}: extra fields other than torch's padding", place, len(extra))
 
 
