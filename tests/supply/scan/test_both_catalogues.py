@@ -26,7 +26,7 @@ def test_the_catalogue_is_there() -> None:
     assert len(_names()) >= 180
 
 
-@pytest.mark.parametrize(("name", "content"), benign_weights.benign())
+@pytest.mark.parametrize(("name", "content"), [*benign_weights.benign()])
 def test_weights_of_real_writers_are_clean(name: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "weights"
     path.write_bytes(content)
@@ -34,7 +34,7 @@ def test_weights_of_real_writers_are_clean(name: str, content: bytes, tmp_path: 
     assert report.verdict is Verdict.CLEAN, (name, report.format, report.findings)
 
 
-@pytest.mark.parametrize("length", range(64, 2**12, 8))
+@pytest.mark.parametrize("length", range(64, 2**11, 32))
 def test_a_header_of_any_length_is_no_pickle(length: int, tmp_path: Path) -> None:
     header = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'.ljust(length)
     (tmp_path / "w").write_bytes(length.to_bytes(8, "little") + header + bytes(8))
