@@ -27,7 +27,7 @@ from badnets.supply.scan.inventory import Inventory
 from badnets.supply.scan.tensor_bytes import tensor_bytes
 from badnets.supply.scan.weights import inspect_weights, weights_format
 
-QUICK = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 OPCODES = [bytes([code]) for code in b"(.012NIJKM]})tlaeudsbRhjqrcioQ\x85\x86\x87\x88\x89\x8a\x93\x94"]
 VALUE = {"a": torch.arange(6.0).reshape(2, 3).t(), "b": torch.tensor([True, False]), "c": {"n": 1, "t": "x"}}
 
@@ -92,7 +92,7 @@ def holds_what_it_says(content: bytes, inventory: Inventory) -> None:
 
 
 @seed(20261121)
-@settings(QUICK, max_examples=250)
+@settings(QUICK, max_examples=150)
 @given(content=damaged())
 def test_no_damage_crashes_a_reader_and_what_is_still_admitted_loads(content: bytes) -> None:
     verdict, inventory = judge(content)

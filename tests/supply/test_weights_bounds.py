@@ -90,14 +90,14 @@ def test_an_archive_beyond_its_bounds_is_not_judged() -> None:
 
 
 def test_values_longer_than_a_chunk_are_read_whole() -> None:
-    names = {f"layers.{number}.{'x' * 800}": b"N" for number in range(200)}
+    names = {f"layers.{number}.{'x' * 800}": b"N" for number in range(90)}
     long = "y" * 100 + " " + "z z" * 30_000
     findings = torch_zip.check(over(archive(members(state_dict(weight=tensor(), **names)))))
     assert findings == []
     findings = pickles.check(over(b"\x80\x02" + text(long) + b"."), Policy(bare=True))
     assert [finding.rule.id for finding in findings] == ["pickle-text"]
     line = b"\x80\x02c" + b"a" * 2**17 + b"\nb\n."
-    assert "a line of more than" in pickles.check(over(line))[0].detail
+    assert any("a line of more than" in finding.detail for finding in pickles.check(over(line)))
 
 
 def test_plain_containers_pass_on_their_own_only_if_asked() -> None:
