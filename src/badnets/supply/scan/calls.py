@@ -52,7 +52,9 @@ def _flag(value: object, dtype: str) -> bool:
 
 def _no_hooks(value: object) -> None:
     # Before version 0.4 torch wrote None there.
-    if value is not None and not (isinstance(value, Table) and value.ordered and not value.entries and value.attributes is None):
+    if value is not None and not (
+        isinstance(value, Table) and value.ordered and not value.entries and value.attributes is None
+    ):
         raise Refused(rules.CALL, "backward hooks are not an empty OrderedDict")
 
 
