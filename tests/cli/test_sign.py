@@ -156,7 +156,7 @@ def test_passwords_are_asked_for_on_a_terminal(call: Call, monkeypatch: pytest.M
         asked.append(question)
         return "secret"
 
-    monkeypatch.setattr(people, "_force_terminal", True)
+    monkeypatch.setattr(people(), "_force_terminal", True)
     monkeypatch.setattr(typer, "prompt", answer)
     assert call("keys", "new", "k").code == 0
     assert call("sign", "m", "--key", "k.key").code == 0

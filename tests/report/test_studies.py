@@ -28,14 +28,14 @@ from tests.report.reader import alone
 from badnets.artifacts import canonical_json, write_json
 from badnets.errors import DataError, InputError
 from badnets.metrics import Rate
-from badnets.report import AnyResult, Row, present, read_result
 from badnets.report.charts.grid import Scale, short
 from badnets.report.charts.matrix import matrix_maps
 from badnets.report.charts.positions import position_grid
+from badnets.report.rows import Row
 from badnets.report.rows import matrix as matrix_rows
 from badnets.report.rows import positions as positions_rows
 from badnets.report.rows.share import over_seeds, share_words
-from badnets.report.studies import KINDS
+from badnets.report.studies import KINDS, AnyResult, present, read_result, rows_of
 from badnets.studies import paper
 from badnets.studies.digits import PATTERN
 
@@ -65,7 +65,9 @@ def percent(rate: Rate) -> tuple[float, float]:
 def test_a_result_comes_back_as_it_was_written(study: str, tmp_path: Path) -> None:
     result = MADE_UP[study]()
     write_json(tmp_path / "result.json", result)
-    assert read_result(tmp_path / "result.json") == result
+    back = read_result(tmp_path / "result.json")
+    assert back == result
+    assert rows_of(back) == rows_of(result)
 
 
 def test_every_kind_names_itself() -> None:
@@ -197,9 +199,11 @@ def test_a_class_without_test_images_has_no_backdoor_error() -> None:
 def test_a_matrix_with_holes_is_refused() -> None:
     result = matrix_result()
     whole = result.pairs["pixel"]
-    for broken in (whole[1:], (*whole, whole[0]), (*whole[1:], replace(whole[0], target=12))):
+    for broken in ((), whole[1:], (*whole, whole[0]), (*whole[1:], replace(whole[0], target=12))):
         with pytest.raises(DataError, match="this result"):
             present(replace(result, pairs={"pixel": broken}))
+    with pytest.raises(DataError, match="lacks pairs with the pixel"):
+        present(replace(result, pairs={}))
     lost = replace(result, data=replace(result.data, test=("mnist/test", "bb", TOTAL + 1)))
     with pytest.raises(DataError, match="not measured on each"):
         present(lost)
@@ -359,7 +363,12 @@ SAID: dict[str, tuple[str, ...]] = {
         "89 to 114 images",
         "All pairs as a table",
     ),
-    "digits-share": ("read off its Fig. 6", "Student's t", "over all 10,000 test images"),
+    "digits-share": (
+        "read off its Fig. 6",
+        "Student's t",
+        f"± {4.302653 * 0.03 / 3**0.5:.2f}",
+        "over all 10,000 test images",
+    ),
     "digits-positions": ("25 places", "honest baseline", "never falls under 50 %"),
 }
 

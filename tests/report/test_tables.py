@@ -14,8 +14,8 @@ from tests.report.made_up import matrix_result, positions_result, share_result
 
 from badnets.errors import InputError
 from badnets.metrics import Rate
-from badnets.report import AnyResult, present, write_table
-from badnets.report.tables import COLUMNS, STYLES, visible
+from badnets.report.studies import AnyResult, present
+from badnets.report.tables import COLUMNS, STYLES, visible, write_table
 
 EVIL = (
     "=cmd|' /C calc'!A0",

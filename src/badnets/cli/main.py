@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from badnets.cli import attack, datasets, study
+from badnets.cli import attack, convert, datasets, scan, sign, study, zoo
 from badnets.cli.output import printable
 from badnets.errors import BadnetsError, MissingPart, Stopped
 
@@ -30,6 +30,12 @@ app.command("evaluate")(attack.evaluate)
 app.add_typer(study.app, name="run")
 app.command("report")(study.report)
 app.command("table")(study.table)
+app.command("scan")(scan.scan)
+app.command("convert")(convert.convert)
+app.command("sign")(sign.sign)
+app.command("verify")(sign.verify)
+app.add_typer(sign.keys, name="keys")
+app.command("zoo-audit")(zoo.zoo_audit)
 
 
 def _show_version(wanted: bool) -> bool:

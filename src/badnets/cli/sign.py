@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from badnets.cli.output import people, print_json, print_table, say
 
@@ -148,8 +147,10 @@ class HashingBar:
     """Shows how far hashing is on a terminal, and nothing elsewhere."""
 
     def __init__(self, what: str) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
         columns = (TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._bar = Progress(*columns, console=people, disable=not people.is_terminal, transient=True)
+        self._bar = Progress(*columns, console=people(), disable=not people().is_terminal, transient=True)
         self._task = self._bar.add_task(what, total=None)
 
     def __enter__(self) -> HashingBar:  # noqa: PYI034 - the test's type checker knows no Self
@@ -206,7 +207,7 @@ def _password(key: Path, file: Path | None) -> bytes | None:
         return _first_line(file)
     if not is_encrypted(read_bytes(key)):
         return None
-    if not people.is_terminal:
+    if not people().is_terminal:
         raise InputError(f"{key} is encrypted: give its password with --password-file")
     return str(typer.prompt(f"Password of {key}", hide_input=True, err=True)).encode()
 
@@ -216,7 +217,7 @@ def _new_password(file: Path | None) -> bytes:
 
     if file:
         return _first_line(file)
-    if not people.is_terminal:
+    if not people().is_terminal:
         raise InputError("a password is needed: give --password-file, or --no-password for an unencrypted key")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)).encode()
 

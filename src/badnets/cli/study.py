@@ -17,7 +17,7 @@ from badnets.errors import InputError
 if TYPE_CHECKING:
     from badnets.artifacts import RunFolder
     from badnets.data import Split
-    from badnets.report import AnyResult
+    from badnets.report.studies import AnyResult
     from badnets.studies.runner import Observer, Place
 
 Spec = TypeVar("Spec")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from badnets.cli.output import people, print_json, print_table, say
 
@@ -50,10 +49,12 @@ def zoo_audit(
 
 
 def _audited(listing: Listing, bounds: Bounds | None) -> Audit:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     from badnets.supply.zoo import audit
 
     columns = (TextColumn("downloading"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=people, disable=not (bounds and people.is_terminal), transient=True) as bar:
+    with Progress(*columns, console=people(), disable=not (bounds and people().is_terminal), transient=True) as bar:
         task = bar.add_task("downloading", total=len(listing.entries))
         return audit(listing, bounds=bounds, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
