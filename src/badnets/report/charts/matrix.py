@@ -36,7 +36,7 @@ class Maps:
 def matrix_maps(result: MatrixResult) -> list[Maps]:
     """All heat maps. An error has the same colours with every trigger and in the paper, so that they compare."""
     found = []
-    for trigger in result.pairs:
+    for trigger in result.spec.triggers:
         for what in ERRORS:
             errors = pair_errors(result, trigger, what)
             if errors:
@@ -56,8 +56,10 @@ def numbered(result: MatrixResult) -> bool:
 
 
 def _scale(result: MatrixResult, what: str) -> Scale:
-    values = [100 * error.mean.value for trigger in result.pairs for error in pair_errors(result, trigger, what)]
-    if any(_beside_the_paper(result, trigger, what) for trigger in result.pairs):
+    values = [
+        100 * error.mean.value for trigger in result.spec.triggers for error in pair_errors(result, trigger, what)
+    ]
+    if any(_beside_the_paper(result, trigger, what) for trigger in result.spec.triggers):
         values += _paper_values(what).values()
     return Scale.over(values, low=None if what == CLEAN else 0.0)
 

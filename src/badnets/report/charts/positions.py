@@ -45,7 +45,7 @@ def distance_chart(models: Sequence[Locality]) -> str:
         axes = figure.add_subplot()
         for one, colour, mark in zip(models, LINES, "osD", strict=False):
             values = [100 * mean.value for mean in one.by_distance]
-            axes.plot(values, f"-{mark}", color=colour, markersize=3, label=one.model)
+            axes.plot(values, f"-{mark}", color=colour, markersize=3, label=one.model, clip_on=False)
         axes.axhline(50, color=TEXT, linestyle=":", linewidth=1)
         axes.set_xlabel("distance from home, trigger pixels")
         axes.set_ylabel("mean attack success, %")

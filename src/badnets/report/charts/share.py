@@ -66,4 +66,4 @@ def _bars(axes: Axes, shares: list[float], rows: list[Row]) -> None:
         low, high = found or row.interval or (row.measured, row.measured)
         label = f"95 % interval {'over seeds' if found else 'of the test set'}" if place == 0 else None
         ends = (max(0.0, low), min(_HUNDRED, high))
-        axes.plot([share, share], ends, color=OURS, linewidth=5, alpha=0.3, solid_capstyle="butt", label=label)
+        axes.plot([share, share], ends, color=OURS, linewidth=6, alpha=0.4, solid_capstyle="butt", label=label)

@@ -30,13 +30,13 @@ def matrix_page(result: MatrixResult) -> str:
 
 def _making(result: MatrixResult) -> Making:
     spec = result.spec
-    cells = [pair.cell for pairs in result.pairs.values() for pair in pairs]
+    cells = [pair.cell for trigger in spec.triggers for pair in result.pairs[trigger]]
     parts = [Part.of("baseline", result.baselines)]
     parts += [
-        Part.of(f"pairs, {trigger} (each)", [pair.cell for pair in pairs]) for trigger, pairs in result.pairs.items()
+        Part.of(f"pairs, {trigger} (each)", [pair.cell for pair in result.pairs[trigger]]) for trigger in spec.triggers
     ]
     schedules = [Schedule("of the baseline and of all-to-all, pattern", spec.train)]
-    if "pixel" in result.pairs:
+    if "pixel" in spec.triggers:
         schedules.append(Schedule("of all-to-all, pixel", spec.pixel, "the all-to-all pattern model"))
     schedules.append(Schedule("of the pairs", spec.retrain, "the all-to-all model of the same trigger"))
     return Making(

@@ -16,7 +16,7 @@ def share_page(result: ShareResult) -> str:
         result=result,
         title=title(result),
         rows=rows,
-        spread=[over_seeds(row.seeds) for row in rows],
+        spread=[(ends[1] - ends[0]) / 2 for row in rows if (ends := over_seeds(row.seeds))],
         rule=judge(result).rule,
         notes=NOTES,
         charts=share_charts(result),

@@ -21,7 +21,7 @@ NOTES = (
         "Mean: over all pairs, at the mean count on one test set. Every test image counts equally often: with clean "
         "error once for each pair, with backdoor error once for each target of its class, with spill once for each "
         "pair of two other classes. The interval is that of one test set; the pairs share its images and do not "
-        "make it narrower."
+        "make it narrower. Beside the paper's mean it is judged as one such count."
     ),
     "Maximum: the interval is that of the one pair named. It is not corrected for picking the worst of them.",
     (
@@ -70,22 +70,23 @@ def pair_errors(result: MatrixResult, trigger: TriggerName, what: str) -> list[P
     """
     count = range(len(result.data.classes))
     found: dict[tuple[int, int], list[Rate]] = {(i, j): [] for i in count for j in count if i != j}
-    for pair in result.pairs[trigger]:
+    for pair in result.pairs.get(trigger, ()):
         rate = _error(pair.cell, what)
         if (pair.source, pair.target) not in found:
             raise DataError(f"this result has a pair {pair.source} -> {pair.target} of {len(count)} classes")
         if rate is not None and rate.total:
             found[pair.source, pair.target].append(rate)
-    if any(len(rates) not in (0, len(result.spec.seeds)) for rates in found.values()):
+    if not result.pairs.get(trigger) or any(len(rates) not in (0, len(result.spec.seeds)) for rates in found.values()):
         raise DataError(f"this result lacks pairs with the {trigger}: run the study again")
     return [PairError(*pair, tuple(rates)) for pair, rates in found.items() if rates]
 
 
 def summary(result: MatrixResult) -> list[Row]:
     """The baseline, then mean and maximum of every error for each trigger."""
+    # In the order of the spec: a dict comes back from its file with its keys sorted.
     honest = [cell.result.clean_error for cell in result.baselines]
     found, who = [baseline_row(honest, paper.BASELINE_CLEAN, on_mnist=result.data.on_mnist)], judge(result)
-    for trigger in result.pairs:
+    for trigger in result.spec.triggers:
         for what in ERRORS:
             errors = pair_errors(result, trigger, what)
             if errors:
@@ -100,7 +101,7 @@ def summary(result: MatrixResult) -> list[Row]:
 def pair_rows(result: MatrixResult) -> list[Row]:
     """Clean and backdoor error of each pair."""
     found, who = [], judge(result)
-    for trigger in result.pairs:
+    for trigger in result.spec.triggers:
         both = [(what, error) for what in (CLEAN, BACKDOOR) for error in pair_errors(result, trigger, what)]
         for what, error in sorted(both, key=lambda one: (one[1].source, one[1].target)):
             words = (f"{pair_words(result, error)}, {trigger}", what)
