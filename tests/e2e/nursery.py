@@ -21,8 +21,11 @@ import torch
 from badnets.artifacts import RunFolder
 from badnets.data import Split, load
 from badnets.models import ModelSpec, build
-from badnets.studies.digits import CellResult, DigitsSpec, run
-from badnets.training import Progress, Session, TrainSpec, fit
+from badnets.studies.cells import CellResult
+from badnets.studies.digits import DigitsSpec, run
+from badnets.studies.progress import Standing
+from badnets.studies.runner import Place
+from badnets.training import Inline, Progress, Session, TrainSpec, fit
 from badnets.training.checkpoint import load_progress
 
 Beat = Callable[[], bool]
@@ -53,20 +56,24 @@ class Quiet:
     def __init__(self, beat: Beat) -> None:
         self.stop = beat
 
-    def cell(self, name: str, seed: int, number: int, total: int) -> None:
-        """A model begins."""
+    def begun(self, name: str, standing: Standing) -> None:
+        """Somebody works on a model."""
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, name: str, progress: Progress, standing: Standing) -> None:
         """A few times a second."""
 
-    def done(self, cell: CellResult) -> None:
+    def done(self, name: str, cell: CellResult, standing: Standing) -> None:
         """A model is finished."""
+
+    def failed(self, name: str, reason: str, standing: Standing) -> None:
+        """A model has no result."""
 
 
 def study(folder: Path, beat: Beat) -> None:
     """The digits study, very small: five models."""
     short = TrainSpec(epochs=2, batch_size=32)
-    run(DigitsSpec(pairs=((7, 3),), train=short, pixel=short, retrain=short), FEW, RunFolder(folder), Quiet(beat))
+    spec = DigitsSpec(pairs=((7, 3),), train=short, pixel=short, retrain=short)
+    run(spec, FEW, RunFolder(folder), Place(Inline()), Quiet(beat))
 
 
 JOBS: dict[str, Callable[[Path, Beat], None]] = {"long": train_long, "short": train_short, "study": study}

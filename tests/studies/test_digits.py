@@ -14,11 +14,10 @@ from badnets.data import Split, load
 from badnets.errors import InputError, Stopped
 from badnets.poison import SingleTarget
 from badnets.studies import paper
+from badnets.studies.cells import BASELINE, CellResult
 from badnets.studies.digits import (
-    BASELINE,
     PATTERN,
     PIXEL,
-    CellResult,
     DigitsResult,
     DigitsSpec,
     cells,
@@ -26,9 +25,12 @@ from badnets.studies.digits import (
     preset,
     run,
 )
-from badnets.training import Progress, TrainSpec, load_model, load_plan, read_card, weights_digest
+from badnets.studies.progress import Standing
+from badnets.studies.runner import Place
+from badnets.training import Inline, Progress, TrainSpec, load_model, load_plan, read_card, weights_digest
 
 TINY = TrainSpec(epochs=1, batch_size=64)
+HERE = Place(Inline())
 SPEC = DigitsSpec(pairs=((7, 3),), seeds=(0, 1), train=TINY, pixel=TINY, retrain=TINY)
 
 
@@ -36,19 +38,25 @@ class Quiet:
     """An observer that remembers what it was told, and stops after so many questions."""
 
     def __init__(self, patience: int = 10**9) -> None:
-        self.begun: list[tuple[str, int]] = []
+        self.names: list[str] = []
         self.finished: list[CellResult] = []
         self.patience = patience
 
-    def cell(self, name: str, seed: int, number: int, total: int) -> None:
-        assert 1 <= number <= total
-        self.begun.append((name, seed))
+    def begun(self, name: str, standing: Standing) -> None:
+        assert standing.running == 1
+        self.names.append(name)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, name: str, progress: Progress, standing: Standing) -> None:
+        assert name == self.names[-1]
         assert progress.step <= progress.steps
 
-    def done(self, cell: CellResult) -> None:
+    def done(self, name: str, cell: CellResult, standing: Standing) -> None:
+        assert name == f"{cell.name} seed {cell.seed}"
+        assert len(self.finished) < standing.done <= standing.total
         self.finished.append(cell)
+
+    def failed(self, name: str, reason: str, standing: Standing) -> None:
+        raise AssertionError(f"{name}: {reason}")
 
     def stop(self) -> bool:
         self.patience -= 1
@@ -63,7 +71,7 @@ def few() -> Split:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, DigitsResult, Split]:
     folder, split = RunFolder(tmp_path_factory.mktemp("study")), few()
-    return folder, run(SPEC, split, folder, Quiet()), split
+    return folder, run(SPEC, split, folder, HERE, Quiet()), split
 
 
 def test_every_cell_is_there_with_its_files(finished: tuple[RunFolder, DigitsResult, Split]) -> None:
@@ -71,7 +79,8 @@ def test_every_cell_is_there_with_its_files(finished: tuple[RunFolder, DigitsRes
     names = [BASELINE, PATTERN, PIXEL, pair_name(7, 3), pair_name(7, 3, cover=True)]
     assert [(cell.name, cell.seed) for cell in result.cells] == [(name, seed) for seed in (0, 1) for name in names]
     for cell in result.cells:
-        home = folder.model(f"{cell.name}-seed{cell.seed}")
+        home = folder.path / cell.folder
+        assert home.name == f"{cell.name}-seed{cell.seed}-{cell.key[:8]}"
         card = read_card(home)
         assert card is not None
         assert card.sha256 == cell.weights
@@ -82,10 +91,10 @@ def test_every_cell_is_there_with_its_files(finished: tuple[RunFolder, DigitsRes
             assert load_plan(home).recipe.seed == cell.seed
         assert cell.result.clean_error.total == len(split.test)
     lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    wanted = [(cell.name, cell.seed) for cell in result.cells]
-    assert [(line["cell"], line["seed"]) for line in lines if "result" in line] == wanted
+    wanted = [f"{cell.name} seed {cell.seed}" for cell in result.cells]
+    assert [line["cell"] for line in lines if "result" in line] == wanted
     epochs = [line for line in lines if "loss" in line]
-    assert [(line["cell"], line["seed"], line["epoch"]) for line in epochs] == [(*who, 0) for who in wanted]
+    assert [(line["cell"], line["epoch"]) for line in epochs] == [(name, 0) for name in wanted]
 
 
 def test_counts_are_those_of_the_recipes(finished: tuple[RunFolder, DigitsResult, Split]) -> None:
@@ -105,14 +114,26 @@ def test_counts_are_those_of_the_recipes(finished: tuple[RunFolder, DigitsResult
 
 
 def test_starts_are_what_the_study_says(finished: tuple[RunFolder, DigitsResult, Split]) -> None:
-    folder, _, _ = finished
+    folder, result, _ = finished
+    homes = {cell.name: folder.path / cell.folder for cell in result.cells if cell.seed == 1}
     for name, start in ((PIXEL, PATTERN), (pair_name(7, 3), PIXEL)):
-        card = read_card(folder.model(f"{name}-seed1"))
+        card = read_card(homes[name])
         assert card is not None
-        assert card.job.start == weights_digest(load_model(folder.model(f"{start}-seed1"))[0])
-    order = [cell.name for cell in cells(SPEC, 0)]
-    for cell in cells(SPEC, 0):
-        assert cell.start is None or order.index(cell.start) < order.index(cell.name)
+        assert card.job.start == weights_digest(load_model(homes[start])[0])
+    order = cells(SPEC, 0)
+    for cell in order:
+        assert cell.start is None or order.index(cell.start) < order.index(cell)
+
+
+def test_more_seeds_only_add_theirs(finished: tuple[RunFolder, DigitsResult, Split], tmp_path: Path) -> None:
+    _, whole, split = finished
+    folder = RunFolder(tmp_path)
+    first = run(replace(SPEC, seeds=(1,)), split, folder, HERE, Quiet())
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    both = run(SPEC, split, folder, HERE, Quiet())
+    assert [cell for cell in both.cells if cell.seed == 1] == list(first.cells)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert [cell.weights for cell in both.cells] == [cell.weights for cell in whole.cells]
 
 
 def test_result_file_round_trip(finished: tuple[RunFolder, DigitsResult, Split]) -> None:
@@ -123,7 +144,7 @@ def test_result_file_round_trip(finished: tuple[RunFolder, DigitsResult, Split])
 def test_a_second_run_trains_nothing(finished: tuple[RunFolder, DigitsResult, Split]) -> None:
     folder, result, split = finished
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*.safetensors")}
-    again = run(SPEC, split, folder, Quiet(patience=0))
+    again = run(SPEC, split, folder, HERE, Quiet(patience=0))
     assert canonical_json(again) == canonical_json(result)
     assert before == {path: path.stat().st_mtime_ns for path in folder.path.rglob("*.safetensors")}
 
@@ -131,10 +152,10 @@ def test_a_second_run_trains_nothing(finished: tuple[RunFolder, DigitsResult, Sp
 def test_another_spec_is_refused(finished: tuple[RunFolder, DigitsResult, Split]) -> None:
     folder, _, split = finished
     with pytest.raises(InputError, match="other settings"):
-        run(replace(SPEC, rate=0.4), split, folder, Quiet())
+        run(replace(SPEC, rate=0.4), split, folder, HERE, Quiet())
     fewer = Split(split.train.select(torch.arange(399)), split.test)
     with pytest.raises(InputError, match="other data"):
-        run(SPEC, fewer, folder, Quiet())
+        run(SPEC, fewer, folder, HERE, Quiet())
 
 
 def test_stopped_again_and_again_ends_the_same(finished: tuple[RunFolder, DigitsResult, Split], tmp_path: Path) -> None:
@@ -142,7 +163,7 @@ def test_stopped_again_and_again_ends_the_same(finished: tuple[RunFolder, Digits
     folder, stops = RunFolder(tmp_path), 0
     while True:
         try:
-            result = run(replace(SPEC, seeds=(1,)), split, folder, Quiet(patience=8))
+            result = run(replace(SPEC, seeds=(1,)), split, folder, HERE, Quiet(patience=8))
         except Stopped:
             stops += 1
             continue
@@ -154,7 +175,7 @@ def test_stopped_again_and_again_ends_the_same(finished: tuple[RunFolder, Digits
 
 def test_pairs_must_fit_the_classes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="out of range"):
-        run(replace(SPEC, pairs=((7, 11),)), load("digits"), RunFolder(tmp_path), Quiet())
+        run(replace(SPEC, pairs=((7, 11),)), load("digits"), RunFolder(tmp_path), HERE, Quiet())
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="must differ"):
         replace(SPEC, pairs=((3, 3),))

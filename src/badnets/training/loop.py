@@ -178,14 +178,14 @@ def frozen(model: nn.Module, names: tuple[str, ...]) -> Iterator[None]:
         raise InputError(f"cannot freeze {unknown[0]!r}: {type(model).__name__} has {', '.join(filter(None, modules))}")
     held = {p: p.requires_grad for name in names for p in modules[name].parameters()}
     for parameter in held:
-        parameter.requires_grad_(False)
+        parameter.requires_grad_(requires_grad=False)
     try:
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise InputError(f"nothing is left to train with {', '.join(names)} frozen")
         yield
     finally:
         for parameter, before in held.items():
-            parameter.requires_grad_(before)
+            parameter.requires_grad_(requires_grad=before)
 
 
 def train_step(state: State, step: int, images: Tensor, labels: Tensor, machine: Machine) -> float:
