@@ -145,6 +145,11 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
+def printable(text: str) -> str:
+    """`text` with everything escaped that could steer a terminal: names of files and classes come from anybody."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def sha256_bytes(content: bytes | memoryview) -> str:
     """SHA-256 of `content` in hex."""
     return hashlib.sha256(content).hexdigest()

@@ -393,14 +393,38 @@ def test_a_study_in_the_folder_of_another(refused: Refused) -> None:
     assert [path.name for path in Path("x").iterdir()] == ["spec.json"]
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"\xff"])
-def test_a_report_on_nothing(refused: Refused, text: bytes) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(b"", "is not a result"), (b"{}", "does not name its study"), (b"\xff", "is not a result")],
+)
+def test_a_report_on_nothing(refused: Refused, text: bytes, words: str) -> None:
     Path("x").mkdir()
     assert "no run folder" in refused("report", "x")
     (Path("x") / "spec.json").write_text("{}")
     assert "not finished: run the same command again" in refused("report", "x")
     (Path("x") / "result.json").write_bytes(text)
-    assert "result.json is not a DigitsResult" in refused("report", "x")
+    assert f"result.json {words}" in refused("report", "x")
+    assert f"result.json {words}" in refused("table", "x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("digits-share", "--share", "much"), "share is a number, got 'much'"),
+        (("digits-share", "--share", "nan"), "share is a number, got 'nan'"),
+        (("digits-share", "--share", "0.7"), "(0, 0.5]"),
+        (("digits-share", "--share", "0.0001"), "is not one image"),
+        (("digits-matrix", "--trigger", "patch"), "pixel and pattern, got 'patch'"),
+        (("digits-matrix", "--engine", "spark"), "the engine is local or ray, got 'spark'"),
+        (("digits", "--address", "auto"), "add --engine ray"),
+        (("digits", "--engine", "ray", "--workers", "2"), "--workers belongs to the local engine"),
+        (("digits-positions", "--device", "tpu"), "cpu"),
+        (("bb-compat", "--data", "digits", "--ratio", "2"), "(0, 1]"),
+    ],
+)
+def test_studies_refuse_nonsense(refused: Refused, arguments: tuple[str, ...], words: str) -> None:
+    assert words in refused("run", *arguments, "--out", "x")
+    assert not Path("x").exists()
 
 
 # --- the disk ---

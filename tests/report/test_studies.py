@@ -23,6 +23,7 @@ from tests.report.made_up import (
     share_result,
     spill_count,
 )
+from tests.report.made_up_bench import made_up as bench_result
 from tests.report.reader import alone
 
 from badnets.artifacts import canonical_json, write_json
@@ -44,6 +45,7 @@ MADE_UP: dict[str, Callable[[], AnyResult]] = {
     "digits-matrix": lambda: matrix_result(triggers=("pixel", "pattern")),
     "digits-share": share_result,
     "digits-positions": positions_result,
+    "bb-compat": bench_result,
 }
 PAIRS = [(i, j) for i in range(10) for j in range(10) if i != j]
 
@@ -370,6 +372,7 @@ SAID: dict[str, tuple[str, ...]] = {
         "over all 10,000 test images",
     ),
     "digits-positions": ("25 places", "honest baseline", "never falls under 50 %"),
+    "bb-compat": ("BackdoorBench", "ratio 10 %"),
 }
 
 

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report.made_up import matrix_result, positions_result, share_result
 
+from badnets.artifacts import printable
 from badnets.errors import InputError
 from badnets.metrics import Rate
 from badnets.report.studies import AnyResult, present
-from badnets.report.tables import COLUMNS, STYLES, visible, write_table
+from badnets.report.tables import COLUMNS, STYLES, write_table
 
 EVIL = (
     "=cmd|' /C calc'!A0",
@@ -95,7 +96,7 @@ def test_one_line_for_each_row_whatever_names_say(name: str, style: str) -> None
 @pytest.mark.parametrize("name", EVIL)
 def test_csv_gives_names_back_and_no_formulas(name: str) -> None:
     lines = list(csv.DictReader(io.StringIO(tables(name, "csv"))))
-    assert {line["data"].removeprefix("'") for line in lines} == {visible(name)}
+    assert {line["data"].removeprefix("'") for line in lines} == {printable(name)}
     assert not any(line["data"].startswith(("=", "+", "-", "@")) for line in lines)
 
 
@@ -106,7 +107,7 @@ def test_markdown_keeps_its_columns_and_its_letters(name: str) -> None:
         assert not re.search(r"[<>]|&(?!amp;|lt;|gt;)", line)
     cells = re.split(r"(?<!\\)(?:\\\\)*\|", tables(name, "markdown").splitlines()[2])
     plain = re.sub(r"\\([^a-zA-Z0-9])", r"\1", cells[2].strip())
-    assert plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == visible(name).strip()
+    assert plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == printable(name).strip()
 
 
 LATEX = {
@@ -145,7 +146,7 @@ def test_latex_carries_nothing_out(name: str) -> None:
     for line in tables(name, "latex").splitlines()[5:-2]:
         cells = re.split(r" (?<!\\)& ", line.removesuffix(r" \\"))
         assert len(cells) == len(COLUMNS)
-        assert typeset(cells[1]) == visible(name)
+        assert typeset(cells[1]) == printable(name)
         assert "--" not in cells[1]
 
 
@@ -154,9 +155,9 @@ def test_latex_carries_nothing_out(name: str) -> None:
 def test_any_name_at_all(name: str) -> None:
     result = replace(SMALL, spec=replace(SMALL.spec, data=name))
     for line in write_table([result], "latex").splitlines()[5:-2]:
-        assert typeset(re.split(r" (?<!\\)& ", line)[1]) == visible(name)
+        assert typeset(re.split(r" (?<!\\)& ", line)[1]) == printable(name)
     assert {line["data"].removeprefix("'") for line in csv.DictReader(io.StringIO(write_table([result], "csv")))} == {
-        visible(name).removeprefix("'")
+        printable(name).removeprefix("'")
     }
 
 

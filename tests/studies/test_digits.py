@@ -49,6 +49,7 @@ class Quiet:
     def progress(self, name: str, progress: Progress, standing: Standing) -> None:
         assert name == self.names[-1]
         assert progress.step <= progress.steps
+        assert standing.running == 1
 
     def done(self, name: str, cell: CellResult, standing: Standing) -> None:
         assert name == f"{cell.name} seed {cell.seed}"
@@ -56,7 +57,7 @@ class Quiet:
         self.finished.append(cell)
 
     def failed(self, name: str, reason: str, standing: Standing) -> None:
-        raise AssertionError(f"{name}: {reason}")
+        raise AssertionError(f"{name}: {reason} ({standing})")
 
     def stop(self) -> bool:
         self.patience -= 1

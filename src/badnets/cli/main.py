@@ -8,8 +8,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from badnets.artifacts import printable
 from badnets.cli import attack, convert, datasets, scan, sign, study, zoo
-from badnets.cli.output import printable
 from badnets.errors import BadnetsError, MissingPart, Stopped
 
 # The parent of all that typer says about wrong options and arguments. Newer typer carries its own copy of click,

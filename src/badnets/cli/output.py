@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from badnets.artifacts import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -47,8 +49,3 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 def say(message: str) -> None:
     """A line for people."""
     people().print(printable(message), highlight=False, markup=False, soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    """`text` with everything escaped that could steer a terminal: names of files and classes come from anybody."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

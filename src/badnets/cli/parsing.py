@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,7 @@ def parse_pair(text: str) -> tuple[int, int]:
 
 def parse_shares(text: str) -> tuple[float, ...]:
     """Shares of a training set, written 0.01,0.1,0.5. Raises `InputError`."""
-    return tuple(_number("share", part) for part in text.split(","))
+    return tuple(_fraction("share", part) for part in text.split(","))
 
 
 def _options(text: str, rest: str) -> dict[str, str]:
@@ -114,11 +115,18 @@ def _options(text: str, rest: str) -> dict[str, str]:
     return options
 
 
-def _number(name: str, text: str) -> float:
+def _fraction(name: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
         raise InputError(f"{name} is a number, got {text!r}") from error
+    if not isfinite(value):
+        raise InputError(f"{name} is a number, got {text!r}")
+    return value
+
+
+def _number(name: str, text: str) -> float:
+    value = _fraction(name, text)
     if name != "alpha" and not value.is_integer():
         raise InputError(f"{name} is a whole number, got {text!r}")
     return value

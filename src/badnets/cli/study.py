@@ -138,6 +138,32 @@ def digits_positions(
     _carry_out(study.run, spec, split, _folder("digits-positions", data, out), place, json=json)
 
 
+@app.command()
+def bb_compat(
+    data: DataName = "cifar10",
+    ratio: Annotated[
+        str | None,
+        typer.Option(help="Poisoned samples over all, as 0.01,0.1. [default: BackdoorBench's]"),
+    ] = None,
+    seeds: Seeds = 1,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """BackdoorBench's published protocol on CIFAR-10, its figures beside ours; made for a machine with a GPU."""
+    from badnets.studies import bb_compat as study
+
+    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    ratios = parse_shares(ratio) if ratio else study.RATIOS
+    spec = study.preset(data, seeds=seeds, ratios=ratios, epochs=epochs)
+    _carry_out(study.run, spec, split, _folder("bb-compat", data, out), place, json=json)
+
+
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     json: AsJson = False,

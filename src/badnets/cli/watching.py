@@ -18,7 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from badnets.cli.output import people, printable, say
+from badnets.artifacts import printable
+from badnets.cli.output import people, say
 
 if TYPE_CHECKING:
     from badnets import training

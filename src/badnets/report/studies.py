@@ -11,22 +11,25 @@ from pydantic_core import from_json
 
 from badnets.artifacts import parse_json, read_bytes
 from badnets.errors import DataError
+from badnets.report.pages.bb_compat import bb_compat_page
 from badnets.report.pages.digits import digits_page
 from badnets.report.pages.matrix import matrix_page
 from badnets.report.pages.positions import positions_page
 from badnets.report.pages.share import share_page
 from badnets.report.rows import Row
+from badnets.report.rows import bb_compat as bb_compat_rows
 from badnets.report.rows import digits as digits_rows
 from badnets.report.rows import matrix as matrix_rows
 from badnets.report.rows import positions as positions_rows
 from badnets.report.rows import share as share_rows
 from badnets.report.shown import COLUMNS, Shown, interval, lines
+from badnets.studies.bb_compat import BbCompatResult
 from badnets.studies.digits import DigitsResult
 from badnets.studies.matrix import MatrixResult
 from badnets.studies.positions import PositionsResult
 from badnets.studies.share import ShareResult
 
-AnyResult = DigitsResult | MatrixResult | ShareResult | PositionsResult
+AnyResult = DigitsResult | MatrixResult | ShareResult | PositionsResult | BbCompatResult
 
 
 def read_result(path: Path) -> AnyResult:
@@ -109,6 +112,13 @@ def _positions(result: PositionsResult) -> Shown:
     return Shown(positions_rows.title(result), columns, found, tuple(rows), notes, positions_page(result))
 
 
+def _bb_compat(result: BbCompatResult) -> Shown:
+    rows, columns = bb_compat_rows.table(result), bb_compat_rows.COLUMNS
+    found = tuple(line[: len(columns)] for line in lines(rows))  # no verdict: see its notes
+    notes = bb_compat_rows.notes(result)
+    return Shown(bb_compat_rows.title(result), columns, found, tuple(rows), notes, bb_compat_page(result))
+
+
 @dataclass(frozen=True)
 class Kind:
     """What is done with the result of one study.
@@ -129,4 +139,5 @@ KINDS = {
     "digits-matrix": Kind(MatrixResult, matrix_rows.table, _matrix),
     "digits-share": Kind(ShareResult, share_rows.table, _share),
     "digits-positions": Kind(PositionsResult, positions_rows.table, _positions),
+    "bb-compat": Kind(BbCompatResult, bb_compat_rows.table, _bb_compat),
 }

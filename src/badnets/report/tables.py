@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 
+from badnets.artifacts import printable
 from badnets.errors import InputError
 from badnets.report.rows import Row
 from badnets.report.studies import AnyResult, rows_of
@@ -65,17 +66,12 @@ def write_table(results: Sequence[AnyResult], style: str) -> str:
     return STYLES[style](lines)
 
 
-def visible(text: str) -> str:
-    """`text` with everything escaped that is not printed: controls, line ends, changes of direction."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def _fields(result: AnyResult, row: Row) -> list[Field]:
     low, high = row.interval or (None, None)
     return [
         result.study,
-        visible(result.spec.data),
-        visible(row.model),
+        printable(result.spec.data),
+        printable(row.model),
         row.what,
         row.paper,
         row.measured,
