@@ -223,7 +223,7 @@ def test_a_script_without_a_guard_interrupted_then_killed_then_finished(
     running = script()
     assert running.stdout is not None
     assert running.stderr is not None
-    seen = set()
+    seen: set[str] = set()
     with running.stdout, running.stderr:
         while seen != {"0", "1"}:
             seen.add(running.stdout.readline().split()[0])

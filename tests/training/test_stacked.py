@@ -1,7 +1,8 @@
 """Stacked models agree with single ones up to rounding.
 
-Stated tolerance, in float32: after some tens of steps no weight differs by more than 1e-4, nor the loss by more than
-1e-4, and at least 99 % of images are called the same.
+Stated tolerance, in float32, after some tens of steps: a tensor's weights differ by 2e-5 on average at most and none by
+more than 5e-3, the loss by 1e-4, and at least 99.5 % of images are called the same. (Adam divides a gradient by its own
+size: where that is next to nothing, rounding decides on a whole step, which is 2e-3 here.)
 """
 
 from __future__ import annotations
@@ -36,8 +37,7 @@ from badnets.training.checkpoint import WEIGHTS
 from badnets.training.stacked import fit_stacked
 from badnets.triggers import Pattern, SinglePixel
 
-TOLERANCE = 1e-4
-SAME_CLASS = 0.99
+MEAN, MOST, LOSS, SAME_CLASS = 2e-5, 5e-3, 1e-4, 0.995
 SPEC = TrainSpec(epochs=4, batch_size=32, precision="float32")
 
 
@@ -74,8 +74,10 @@ def assert_close(stack: Fit, single: Fit) -> None:
     mine, theirs = stack.model.state_dict(), single.model.state_dict()
     assert mine.keys() == theirs.keys()
     for name, value in mine.items():
-        assert float((value - theirs[name]).abs().max()) <= TOLERANCE, name
-    assert stack.card.loss == pytest.approx(single.card.loss, abs=TOLERANCE)
+        apart = (value - theirs[name]).abs()
+        assert float(apart.max()) <= MOST, name
+        assert float(apart.mean()) <= MEAN, name
+    assert stack.card.loss == pytest.approx(single.card.loss, abs=LOSS)
     assert replace(stack.card, loss=0.0, seconds=0.0) == replace(single.card, loss=0.0, seconds=0.0)
     test = load("digits").test.images
     same = predict(stack.model, test).classes == predict(single.model, test).classes
@@ -144,16 +146,22 @@ def layers(*middle: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 16), *middle, nn.ReLU(), nn.Linear(16, 10))
 
 
-def tied() -> nn.Sequential:
-    model = layers(nn.Linear(16, 16))
-    model.append(nn.Identity())
-    model.again = model[2]
-    return model
+class Tied(nn.Module):
+    """One layer under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = layers()
+        self.again = self.layers[1]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.layers(images)
+        return out
 
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: layers(nn.Dropout(0.5)), lambda: layers(nn.BatchNorm1d(16)), tied],
+    [lambda: layers(nn.Dropout(0.5)), lambda: layers(nn.BatchNorm1d(16)), Tied],
     ids=["dropout", "batch norm", "tied"],
 )
 def test_what_cannot_be_stacked_is_trained_by_itself(make: object, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,19 +95,36 @@ class Ray:
         if ours:
             _check_address(self.address)
             try:
-                ray.init(
-                    self.address,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    include_dashboard=None if self.address else False,
-                )
+                with _termination_kept():
+                    ray.init(
+                        self.address,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        include_dashboard=None if self.address else False,
+                    )
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-                raise InputError(f"no Ray cluster at {self.address}: {str(error).splitlines()[0]}") from error
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(
+                    f"no Ray cluster took us in at {self.address or 'this machine'}: {reason}; one that asks for a "
+                    "token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in the environment"
+                ) from error
         try:
             yield ray
         finally:
             if ours:
-                ray.shutdown()
+                with _termination_kept():
+                    ray.shutdown()
+
+
+@contextmanager
+def _termination_kept() -> Iterator[None]:
+    """Ray takes over what SIGTERM does; whoever saves their work on it is to hear of it still."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_address(address: str | None) -> None:
