@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from long_orders import orders  # type: ignore[import-not-found] - it lies beside this script
+from long_orders import orders  # type: ignore[import-not-found]  # it lies beside this script
 
 from badnets.errors import Stopped
 from badnets.training import ManySession, fit_many
