@@ -102,7 +102,11 @@ def parse_pair(text: str) -> tuple[int, int]:
 
 def parse_shares(text: str) -> tuple[float, ...]:
     """Shares of a training set, written 0.01,0.1,0.5. Raises `InputError`."""
-    return tuple(_fraction("share", part) for part in text.split(","))
+    shares = tuple(_float("share", part) for part in text.split(","))
+    for share in shares:
+        if not isfinite(share):
+            raise InputError(f"share is a number, got {text!r}")
+    return shares
 
 
 def _options(text: str, rest: str) -> dict[str, str]:
@@ -115,18 +119,15 @@ def _options(text: str, rest: str) -> dict[str, str]:
     return options
 
 
-def _fraction(name: str, text: str) -> float:
+def _float(name: str, text: str) -> float:
     try:
-        value = float(text)
+        return float(text)
     except ValueError as error:
         raise InputError(f"{name} is a number, got {text!r}") from error
-    if not isfinite(value):
-        raise InputError(f"{name} is a number, got {text!r}")
-    return value
 
 
 def _number(name: str, text: str) -> float:
-    value = _fraction(name, text)
+    value = _float(name, text)
     if name != "alpha" and not value.is_integer():
         raise InputError(f"{name} is a whole number, got {text!r}")
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from badnets.artifacts import RunFolder
     from badnets.data import Split
     from badnets.report.studies import AnyResult
+    from badnets.studies.matrix import TriggerName
     from badnets.studies.runner import Observer, Place
 
 Spec = TypeVar("Spec")
@@ -221,8 +222,13 @@ def _place(engine: str, address: str | None, workers: int | None, device: str) -
     return Place(Inline() if count == 1 else Processes(count), device=device)
 
 
-def _triggers(names: list[str]) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys(names))
+def _triggers(names: list[str]) -> tuple[TriggerName, ...]:
+    found: dict[TriggerName, None] = {}
+    for name in names:
+        if name not in ("pixel", "pattern"):
+            raise InputError(f"the paper's triggers are pixel and pattern, got {name!r}")
+        found["pixel" if name == "pixel" else "pattern"] = None
+    return tuple(found)
 
 
 def _carry_out(
