@@ -137,17 +137,19 @@ def compare(chosen: argparse.Namespace, folder: Path) -> tuple[list[Row], list[s
     for tool in (OURS, *RIVALS):
         share = even(judged, chosen.slow_sample) if tool.name == "modelaudit" else judged
         kept = {id(sample) for sample in share}
-        own = [file for file, sample in zip(files, judged, strict=True) if id(sample) in kept]
+        asked = [file for file, sample in zip(files, judged, strict=True) if id(sample) in kept]
         python = python_of(tool, chosen.rivals)
         said = python and version_of(tool, python)
         if not python or not said:
             notes.append(f"{tool.name} is not installed")
             continue
-        print(f"{tool.name}: {len(own)} files", file=sys.stderr)
-        calls = judge_all(tool, python, own, home)
-        rows.append(row((tool.name, said), share, calls, list(whole_calls(tool, python, own[-1], home, chosen.rounds))))
-        if len(own) < len(judged):
-            notes.append(f"{tool.name} judged an even sample of {len(own)}")
+        print(f"{tool.name}: {len(asked)} files", file=sys.stderr)
+        calls = judge_all(tool, python, asked, home)
+        rows.append(
+            row((tool.name, said), share, calls, list(whole_calls(tool, python, asked[-1], home, chosen.rounds)))
+        )
+        if len(asked) < len(judged):
+            notes.append(f"{tool.name} judged an even sample of {len(asked)}")
     return rows, notes
 
 

@@ -70,22 +70,22 @@ def forked(run: Command, argv: list[str], limit: float, kept: int) -> dict[str, 
         os.close(outlet)
         _in_child(run, argv, inlet, kept)
     os.close(inlet)
-    answer, end = b"", time.monotonic() + limit
-    while (left := end - time.monotonic()) > 0 and select.select([outlet], [], [], left)[0]:
+    answer, ended, end = b"", False, time.monotonic() + limit
+    while not ended and select.select([outlet], [], [], max(0.0, end - time.monotonic()))[0]:
         piece = os.read(outlet, 2**16)
-        if not piece:
-            break
-        answer += piece
+        answer, ended = answer + piece, not piece
     os.close(outlet)
     with contextlib.suppress(OSError):
         os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    late = {"code": None, "seconds": limit, "processor": limit, "output": "", "raised": False}
+    if not ended:
+        return {"code": None, "seconds": limit, "processor": limit, "output": "", "raised": False}
     try:
         return json.loads(answer)  # type: ignore[no-any-return]
     except ValueError:
         # Dead without an answer before its time: a crash.
-        return late if left <= 0 else late | {"code": -1, "seconds": limit - left, "raised": True}
+        seconds = limit - (end - time.monotonic())
+        return {"code": -1, "seconds": seconds, "processor": seconds, "output": "", "raised": True}
 
 
 def _in_child(run: Command, argv: list[str], inlet: int, kept: int) -> NoReturn:

@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 def fuzz(name: str, target: Target, starts: list[bytes], options: argparse.Namespace) -> None:
     """Fuzz one target until its time is up; ends the process."""
-    import atheris  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - it is optional
+    import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: PLC0415 - it is optional
 
     from fuzz.targets import check  # noqa: PLC0415 - it was imported instrumented
 
