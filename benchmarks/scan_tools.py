@@ -27,8 +27,14 @@ LIMIT = 20.0
 _KEPT = 20_000
 _QUIET = {"CI": "true", "PROMPTFOO_DISABLE_TELEMETRY": "1", "NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
 
-# fickling 0.1.12 imports it and does not ask for it: on Python 3.11 a fresh install does not start.
-_UNDECLARED = {"fickling": ("typing_extensions",)}
+# What a rival asks for by an extra only, or not at all, to look into arrays, 7z and HDF5, or on Python 3.11 to
+# start. modelscan's other extra, TensorFlow with which it reads SavedModels, is left out for its size.
+_NEEDED = {
+    "picklescan": ("picklescan[7z]", "numpy"),
+    "modelscan": ("modelscan[h5py]",),
+    "fickling": ("fickling", "typing_extensions"),
+    "modelaudit": ("modelaudit",),
+}
 
 
 class Answer(StrEnum):
@@ -97,7 +103,7 @@ def make_rivals(folder: Path) -> None:
         python = folder / package / "bin" / "python"
         if not python.exists():
             venv.create(folder / package, with_pip=True)
-        needs = [package, *_UNDECLARED.get(package, ())]
+        needs = _NEEDED[package]
         subprocess.run([python, "-m", "pip", "install", "--quiet", *needs], check=True)  # noqa: S603
 
 

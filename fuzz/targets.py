@@ -85,7 +85,8 @@ def _judged(name: str, content: bytes) -> tuple[str, list[Finding]]:
             raise Broken(f"the reader of {judged.format} failed: {failed[0].detail}")
         return judged.format, judged.findings
     try:
-        return name, dispatch.READERS[name](over(content), _NAME)
+        # What is JSON only by its first letter is judged as text; its name is what makes it settings.
+        return name, dispatch.READERS[name](over(content), "file.json" if name == "json" else _NAME)
     except Exhausted as error:
         return name, [Finding(dispatch.BOUND, str(error))]
 
