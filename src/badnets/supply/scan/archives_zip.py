@@ -296,7 +296,7 @@ def _centrals(source: Source, start: int, end: int, count: int) -> list[_Central
         if at + 46 + n_name + n_extra > end:
             raise _Broken(Finding(MALFORMED, "a directory longer than its size", source.member, source.at(at)))
         at += 46 + n_name + n_extra
-    if at != end and count:
+    if at != end:
         raise _Broken(Finding(GAP, "in the central directory", source.member, source.at(at), end - at))
     return entries
 
