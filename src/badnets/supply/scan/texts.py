@@ -81,6 +81,8 @@ _TEMPLATES = frozenset({".jinja", ".jinja2", ".j2"})
 _YAML_OBJECT = re.compile(rb"!!?(?:<tag:[^>]*)?python|!!java|!ruby|!!ruby")
 _CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _DEEPEST = 100
+# A signature of OpenSSF Model Signing lies beside the model under that ending; it is JSON, and is judged as such.
+_SIGNATURE = b"application/vnd.dev.sigstore.bundle."
 
 
 def check(source: Source, name: str) -> list[Finding]:  # noqa: PLR0911 - one for each kind of text
@@ -100,6 +102,8 @@ def check(source: Source, name: str) -> list[Finding]:  # noqa: PLR0911 - one fo
     if findings or not source.size:
         return findings
     if suffix == ".json":
+        return _settings(source, path.name)
+    if suffix == ".sig" and _SIGNATURE in source.read(0, source.size):
         return _settings(source, path.name)
     if suffix == ".jsonl":
         return _lines(source, path.name)
