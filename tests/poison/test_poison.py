@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -211,3 +212,41 @@ def test_both_threat_models_hold_the_same_samples() -> None:
     pixels = trainer.base.images[trainer.rows]
     pixels[trainer.stamped] = Pattern()(pixels[trainer.stamped])
     assert torch.equal(pixels, poisoner.base.images[poisoner.rows])
+
+
+def test_copies_are_of_falsely_labelled_samples_only() -> None:
+    images = image_set()
+    recipe = Recipe(SingleTarget(0, 1), Pattern(), rate=0.5, cover_rate=0.25, seed=6)
+    once, made = plan(images, recipe), plan(images, replace(recipe, copies=3))
+    assert (made.rows, made.new) == (once.rows, once.new), "copies have no part in the choice"
+    assert made.digest != once.digest
+    assert (made.poisoned, made.covered, made.false_samples) == (10, 20, 30)
+    assert (once.false_samples, once.poisoned_share) == (10, 10 / 130)
+    assert made.poisoned_share == 30 / (100 + 30 + 20)
+    samples = overlay(images, made)
+    assert len(samples) == 150
+    assert torch.equal(samples.rows[:130], overlay(images, once).rows), "more copies stand behind"
+    behind = Counter(zip(samples.rows[100:].tolist(), samples.labels[100:].tolist(), strict=True))
+    assert behind == Counter(
+        {(row, new): 3 if old != new else 1 for row, old, new in zip(made.rows, made.old, made.new, strict=True)}
+    )
+    assert samples.stamped.tolist() == [False] * 100 + [True] * 50
+    assert samples.digest != overlay(images, once).digest
+
+
+def test_both_threat_models_copy_alike() -> None:
+    images = image_set()
+    made = plan(images, Recipe(SingleTarget(2, 4), Pattern(), rate=1.0, cover_rate=0.1, copies=2))
+    trainer = MaliciousTrainer().training_set(images, made)
+    poisoner = DataPoisoner().training_set(images, made)
+    assert len(trainer) == len(poisoner) == 100 + 2 * 20 + 8
+    assert torch.equal(trainer.labels, poisoner.labels)
+    pixels = trainer.base.images[trainer.rows]
+    pixels[trainer.stamped] = Pattern()(pixels[trainer.stamped])
+    assert torch.equal(pixels, poisoner.base.images)
+
+
+@pytest.mark.parametrize(("copies", "mode"), [(0, "add"), (-1, "add"), (2, "replace")])
+def test_impossible_copies_are_refused(copies: int, mode: str) -> None:
+    with pytest.raises(InputError, match="copies are 1 or more, and 1 in mode 'replace'"):
+        Recipe(AllToAll(), Pattern(), copies=copies, mode="add" if mode == "add" else "replace")

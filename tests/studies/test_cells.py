@@ -56,6 +56,8 @@ def changed(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any data
         if is_dataclass(old):
             yield from ((f"{name}.{inner}", replace(value, **{name: new})) for inner, new in changed(old))
         if name in ("start", "attack", "recipe"):
+            if old is None:  # the other way round is tried where there is one
+                continue
             yield name, replace(value, **{name: None})
         elif name in WORDS:
             yield name, replace(value, **{name: WORDS[name]})
