@@ -52,9 +52,9 @@ def _deceptive(name: str) -> str | None:  # noqa: PLR0911 - one for each reason
         return "empty"
     if len(name) > 4096:
         return "longer than 4,096 letters"
-    kinds = {unicodedata.category(letter) for letter in name}
-    if kinds & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-        return "control, invisible or right-to-left characters"
+    kinds = {unicodedata.category(letter) for letter in name if letter != " "}
+    if kinds & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}:
+        return "control, invisible or right-to-left characters, or a blank that is no space"
     if "\\" in name:
         return "a backslash, which is a separator elsewhere"
     if ":" in name:
