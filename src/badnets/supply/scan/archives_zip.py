@@ -341,8 +341,6 @@ def _local(source: Source, central: _Central, limit: int) -> tuple[Entry, int]:
     if len(fixed) < 30 or fixed[:4] != _LOCAL:
         raise broken(MALFORMED, "no local header where the directory says")
     needs, flags, method, time, crc, stored, size, n_name, n_extra = struct.unpack("<4xHHHIIIIHH", fixed)
-    if needs > _NEWEST:
-        raise broken(METHOD, f"needs version {needs} of the format")
     rest = source.read(at + 30, n_name + n_extra)
     wide = _extra(source, rest[n_name:], at)
     if wide:
@@ -351,8 +349,9 @@ def _local(source: Source, central: _Central, limit: int) -> tuple[Entry, int]:
         size, stored = struct.unpack("<QQ", wide)
     described = bool(flags & 8)
     local = (rest[:n_name], flags, method, time)
-    if local != (central.raw_name, central.flags, central.method, central.time):
-        raise broken(DIFFERS, f"local name {_text(rest[:n_name])!a}, flags {flags:#06x}, method {method}")
+    if local != (central.raw_name, central.flags, central.method, central.time) or needs > _NEWEST:
+        said = f"local name {_text(rest[:n_name])!a}, flags {flags:#06x}, method {method}, version {needs}"
+        raise broken(DIFFERS, said)
     if described and (crc, stored, size) in ((0, 0, 0), (0, _FULL, _FULL)):
         crc, stored, size = central.crc, central.stored, central.size
     if (crc, stored, size) != (central.crc, central.stored, central.size):
