@@ -50,6 +50,14 @@ def _tar(content: bytes) -> object:
         return archive.getmembers()
 
 
+def _json(content: bytes) -> object:
+    return json.loads(content) if content else None  # an empty file is a format of its own
+
+
+def _lzma(content: bytes) -> object:
+    return lzma.decompress(content, lzma.FORMAT_ALONE)  # without it, Python guesses by the first bytes alone
+
+
 LOADERS: dict[str, Loader] = {
     "torch-zip": _torch,
     "torch-legacy": _torch,
@@ -57,12 +65,12 @@ LOADERS: dict[str, Loader] = {
     "npy": _npy,
     "npz": _npz,
     "onnx": onnx.load_model_from_string,
-    "json": json.loads,
+    "json": _json,
     "zip": _zip,
     "tar": _tar,
     "gzip": gzip.decompress,
     "bzip2": bz2.decompress,
     "xz": lzma.decompress,
-    "lzma": lzma.decompress,
+    "lzma": _lzma,
     "zlib": zlib.decompress,
 }

@@ -9,16 +9,21 @@ Each target breaks on
 
 from __future__ import annotations
 
+import bz2
 import functools
+import gzip
 import io
 import json
+import lzma
 import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.supply import benign_weights
+from tests.supply.hostile_case import array, zipped
 from tests.supply.hostile_formats import CASES
 from tests.supply.hostile_weights import catalogue
 from tests.supply.weights_files import WEIGHTS, legacy, state_dict, tensor, torch_zip
@@ -99,12 +104,23 @@ def _files() -> list[tuple[str, bytes]]:
     return [(recognise(over(content)).format, content) for content in files]
 
 
+def _honest() -> Iterator[tuple[str, bytes]]:
+    """Harmless files in wrappers, of which the catalogues have hostile ones only."""
+    plain = array()
+    packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+    packers |= {"zlib": zlib.compress, "lzma": lambda content: lzma.compress(content, lzma.FORMAT_ALONE)}
+    for form, pack in packers.items():
+        yield form, pack(plain)
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        yield "zip", zipped({"a.npy": plain, "b/notes.txt": b"fine\n"}, method)
+
+
 def seeds(target: Target, most: int = 2**15) -> Iterator[bytes]:
     """Inputs to start from, none longer than `most`."""
     if target.seeds:
         yield from target.seeds()
         return
-    for form, content in _files():
+    for form, content in (*_files(), *_honest()):
         if len(content) <= most and target.name in ("scan", form):
             yield content
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.supply.hostile import over
-from tests.supply.hostile_case import OLD_PICKLE
+from tests.supply.hostile_case import OLD_PICKLE, zipped
 from tests.supply.weights_files import Ends, archive, members
 
 from badnets.supply.scan import torch_zip
@@ -37,3 +37,13 @@ def test_a_directory_of_no_entries_hides_no_bytes(tmp_path: Path) -> None:
 def test_an_archive_of_nothing_is_none_of_these(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0, 0, 0, 0, 0))
     assert scan(tmp_path / "a.zip")[0].verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(("mark", "rule"), [(b"PK\1\2", "archive-method"), (b"PK\3\4", "archive-differs")])
+def test_a_member_that_needs_a_format_of_the_future_is_refused(mark: bytes, rule: str, tmp_path: Path) -> None:
+    """No field of the headers is left unread: Python's own reader stops at this one."""
+    content = bytearray(zipped({"notes.txt": b"fine\n"}))
+    content[content.index(mark) + (6 if mark == b"PK\1\2" else 4)] = 148
+    (tmp_path / "a.zip").write_bytes(content)
+    (report,) = scan(tmp_path / "a.zip")
+    assert [finding.rule.id for finding in report.findings] == [rule]

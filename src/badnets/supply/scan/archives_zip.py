@@ -23,6 +23,8 @@ _END64, _LOCATOR = b"PK\6\6", b"PK\6\7"
 _TIMES = frozenset({0x5455, 0x7875})
 _ZIP64 = 1
 _FULL = 0xFFFFFFFF
+# Of the format, times ten: what deflate and zip64 need is 45; Python reads up to this one.
+_NEWEST = 63
 _ENCRYPTION = 0x2041
 # How hard deflate tried, a descriptor after the bytes, a name in UTF-8.
 _KNOWN_FLAGS = 0x080E
@@ -284,9 +286,11 @@ def _centrals(source: Source, start: int, end: int, count: int) -> list[_Central
         fixed = source.read(at, 46)
         if len(fixed) < 46 or fixed[:4] != _CENTRAL or at + 46 > end:
             raise _Broken(Finding(MALFORMED, "a directory shorter than its count", source.member, source.at(at)))
-        made, _needs, flags, method, time, crc, stored, size = struct.unpack("<4xHHHHIIII", fixed[:28])
+        made, needs, flags, method, time, crc, stored, size = struct.unpack("<4xHHHHIIII", fixed[:28])
         n_name, n_extra, n_comment, disk, _inner, outer, header = struct.unpack("<HHHHHII", fixed[28:])
         tail_ = source.read(at + 46, n_name + n_extra)
+        if needs > _NEWEST:
+            raise _Broken(Finding(METHOD, f"needs version {needs} of the format", source.member, source.at(at)))
         if n_comment or disk:
             raise _Broken(Finding(EXTRA, "a comment or a disk number", source.member, source.at(at)))
         extra = _extra(source, tail_[n_name:], at)
@@ -336,7 +340,7 @@ def _local(source: Source, central: _Central, limit: int) -> tuple[Entry, int]:
     fixed = source.read(at, 30)
     if len(fixed) < 30 or fixed[:4] != _LOCAL:
         raise broken(MALFORMED, "no local header where the directory says")
-    _needs, flags, method, time, crc, stored, size, n_name, n_extra = struct.unpack("<4xHHHIIIIHH", fixed)
+    needs, flags, method, time, crc, stored, size, n_name, n_extra = struct.unpack("<4xHHHIIIIHH", fixed)
     rest = source.read(at + 30, n_name + n_extra)
     wide = _extra(source, rest[n_name:], at)
     if wide:
@@ -345,8 +349,9 @@ def _local(source: Source, central: _Central, limit: int) -> tuple[Entry, int]:
         size, stored = struct.unpack("<QQ", wide)
     described = bool(flags & 8)
     local = (rest[:n_name], flags, method, time)
-    if local != (central.raw_name, central.flags, central.method, central.time):
-        raise broken(DIFFERS, f"local name {_text(rest[:n_name])!a}, flags {flags:#06x}, method {method}")
+    if local != (central.raw_name, central.flags, central.method, central.time) or needs > _NEWEST:
+        said = f"local name {_text(rest[:n_name])!a}, flags {flags:#06x}, method {method}, version {needs}"
+        raise broken(DIFFERS, said)
     if described and (crc, stored, size) in ((0, 0, 0), (0, _FULL, _FULL)):
         crc, stored, size = central.crc, central.stored, central.size
     if (crc, stored, size) != (central.crc, central.stored, central.size):
