@@ -6,8 +6,8 @@ Random pixels of MNIST's shape and random labels, the paper's CNN, one torch thr
 
 1. workers: the same orders (poisoned views of 60,000 images, `--steps` steps each) by `fit_many` with one worker and
    with two. "whole" is a call from start to end, with the seconds that worker processes take to start. "under way" is
-   the pace while all workers are at it, from the first news of the last one to start until the first one is out of
-   work: what a long run has. The bar of 1.8 is asked of the latter, on two idle cores.
+   the pace while all workers are at it, from when all are first heard at once until the first one is out of work: what
+   a long run has. The bar of 1.8 is asked of the latter, on two idle cores.
 2. matrix: models a minute on one core. Ours: one pair cell of `MatrixSpec`'s preset as the runner does it, from its
    start model to weights, measurements and result on disk, and one ninetieth of the training of all that the 90 pairs
    start from. BackdoorBox's way: a loop over a `DataLoader`, one for each model, with the schedule of its MNIST example
@@ -99,11 +99,11 @@ class Meter:
 
     Attributes:
         news: when, of which order, how many steps it has done.
-        ends: when each order was done, in time's order.
+        ends: when each order was done.
     """
 
     news: list[tuple[float, int, int]] = field(default_factory=list)
-    ends: list[float] = field(default_factory=list)
+    ends: dict[int, float] = field(default_factory=dict)
 
     def progress(self, number: int, progress: Progress) -> None:
         """A few times a second."""
@@ -111,15 +111,25 @@ class Meter:
 
     def done(self, number: int) -> None:
         """An order is done."""
-        del number
-        self.ends.append(time.perf_counter())
+        self.ends[number] = time.perf_counter()
 
     def under_way(self, workers: int) -> tuple[int, float]:
-        """Steps, and the seconds they took, between the first news of the last worker and the first that is idle."""
-        first = {number: moment for moment, number, _ in reversed(self.news)}
-        begun = sorted(first.values())[workers - 1]
-        ended = self.ends[len(self.ends) - workers]
+        """Steps, and the seconds they took, from when all workers are first heard at once until one has no more work.
+
+        A worker that starts late is not waited for: the others may have finished orders before it is heard.
+        """
+        under_way: set[int] = set()
+        together = (moment for moment, number, _ in self.news if self._at_once(under_way, moment, number) == workers)
+        begun = next(together, float("inf"))
+        ended = sorted(self.ends.values())[len(self.ends) - workers]
+        if ended <= begun:
+            raise SystemExit("the workers were never at it together: give them more --models or --steps")
         return self._steps(ended) - self._steps(begun), ended - begun
+
+    def _at_once(self, under_way: set[int], moment: float, number: int) -> int:
+        under_way.add(number)
+        under_way -= {other for other, end in self.ends.items() if end <= moment}
+        return len(under_way)
 
     def _steps(self, when: float) -> int:
         last = {number: step for moment, number, step in self.news if moment <= when}
