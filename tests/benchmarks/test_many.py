@@ -78,7 +78,7 @@ def test_one_worker_trains_all_orders() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="worker processes need Linux or macOS")
 def test_two_workers_train_the_same_orders() -> None:
-    work = many.orders(training.random_digits(2 * BATCH), 4, steps=3)
+    work = many.orders(training.random_digits(4 * BATCH), 4, steps=3)
     assert many.trained(work, 2, whole=True).amount == 4 * 3 * BATCH
 
 
