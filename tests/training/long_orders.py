@@ -9,10 +9,10 @@ import torch
 from badnets.data import load
 from badnets.models import badnet_cnn
 from badnets.poison import TrainingSet
-from badnets.training import Order, TrainSpec
+from badnets.training import Augment, Order, TrainSpec
 
 
 def orders(folder: Path) -> tuple[Order, ...]:
     data = TrainingSet.of(load("digits").train.select(torch.arange(160)))
-    spec = TrainSpec(epochs=60, batch_size=16)
+    spec = TrainSpec(epochs=40, batch_size=16, augment=Augment())
     return tuple(Order(badnet_cnn(seed), data, spec, seed=seed, folder=folder / str(seed)) for seed in (0, 1))
