@@ -236,11 +236,10 @@ def test_a_script_without_a_guard_interrupted_then_killed_then_finished(
     # Workers that are left alone save their state; one that was quick may be done.
     assert all((folder / PROGRESS).exists() or (folder / WEIGHTS).exists() for folder in kept)
 
-    finished = fit_many(orders(tmp_path / "kept"), ManySession(workers=1))
+    (finished,) = fit_many(orders(tmp_path / "kept")[1:], ManySession(workers=1))
     order = orders(tmp_path / "whole")[1]
     whole = fit(order.model, order.data, order.spec, seed=order.seed)
-    assert weights_digest(finished[1].model) == weights_digest(whole.model)
-    assert all((folder / WEIGHTS).exists() for folder in kept)
+    assert weights_digest(finished.model) == weights_digest(whole.model)
 
 
 def test_default_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,8 +90,16 @@ def assert_close(stack: Fit, single: Fit) -> None:
     [
         SPEC,
         replace(SPEC, optimizer="sgd", learning_rate=0.02, schedule="cosine"),
-        replace(SPEC, weight_decay=0.1, label_smoothing=0.1, frozen=("conv1", "fc1")),
-        replace(SPEC, optimizer="sgd", learning_rate=0.01, weight_decay=0.01, frozen=("conv2",), schedule="constant"),
+        replace(SPEC, epochs=2, weight_decay=0.1, label_smoothing=0.1, frozen=("conv1", "fc1")),
+        replace(
+            SPEC,
+            epochs=2,
+            optimizer="sgd",
+            learning_rate=0.01,
+            weight_decay=0.01,
+            frozen=("conv2",),
+            schedule="constant",
+        ),
     ],
     ids=["adam", "sgd", "adam-decay-smooth-frozen", "sgd-decay-frozen"],
 )
