@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,9 @@ from badnets.poison import TrainingSet
 from badnets.seeds import generator, isolated
 from badnets.training import checkpoint
 from badnets.training.batches import epoch_order, make_batch, steps_per_epoch
+from badnets.training.compiled import compiled_forward, is_compiled
 from badnets.training.machine import Machine, limited_threads, this_machine
+from badnets.training.memory import keep_freed_memory
 from badnets.training.optimizer import State, make_optimizer
 from badnets.training.spec import TrainSpec
 
@@ -105,7 +107,9 @@ def fit(
     """
     samples = data if isinstance(data, TrainingSet) else TrainingSet.of(data)
     machine = this_machine(session.device, session.threads, spec.precision)
+    machine = replace(machine, compiled=is_compiled(spec, len(samples), machine.device))
     job = job_of(model, samples, spec, seed=seed, machine=machine)
+    keep_freed_memory()
     with limited_threads(session.threads):
         if session.folder is not None and (card := checkpoint.read_card(session.folder)) is not None:
             checkpoint.check_same_job(card.job, job, session.folder)
@@ -142,6 +146,8 @@ def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Se
         model.get_submodule(name).eval()
     per_epoch = steps_per_epoch(len(data), spec.batch_size)
     state = State(model, make_optimizer(model, spec), spec, spec.epochs * per_epoch)
+    if machine.compiled:
+        state.forward = compiled_forward(model, spec.batch_size)
     clock = _Clock(job, state, session, per_epoch)
     for step in range(clock.resume(), state.steps):
         epoch, position = divmod(step, per_epoch)
@@ -193,7 +199,7 @@ def train_step(state: State, step: int, images: Tensor, labels: Tensor, machine:
     images = images.contiguous(memory_format=torch.channels_last)
     reduced = machine.precision == "bfloat16"
     with torch.autocast(torch.device(machine.device).type, torch.bfloat16, enabled=reduced):
-        logits = state.model(images)
+        logits = state.forward(images)
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=state.spec.label_smoothing)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -27,6 +27,7 @@ class Machine:
         badnets: our version.
         python: its version.
         processor: architecture and instruction set that torch uses; on a GPU, its name.
+        compiled: whether the step was compiled.
     """
 
     device: str
@@ -36,6 +37,7 @@ class Machine:
     badnets: str
     python: str
     processor: str
+    compiled: bool = False
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 

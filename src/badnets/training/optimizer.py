@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from badnets.errors import CheckpointError
 from badnets.training.checkpoint import put_weights
+from badnets.training.compiled import Forward
 from badnets.training.spec import TrainSpec
 
 _WARM_UP = 0.3
@@ -54,6 +55,7 @@ class State:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, spec: TrainSpec, steps: int) -> None:
         self.model, self.optimizer, self.spec, self.steps = model, optimizer, spec, steps
+        self.forward: Forward = model
 
     def set_rate(self, step: int) -> None:
         """Set the learning rate of that step."""

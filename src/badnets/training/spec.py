@@ -55,6 +55,8 @@ class TrainSpec:
         frozen: names of modules, such as "conv1", that stay as they are; where the first layers are frozen, a step is
             faster by what their gradients would have cost.
         precision: of convolutions and products; "auto" takes bfloat16 where the processor computes in it.
+        compiled: "yes" or "no" by torch.compile; "auto" on a CPU that has a C++ compiler, where the training is long
+            enough to pay for it. It changes the weights by rounding.
 
     Raises:
         InputError: a value outside its range.
@@ -70,6 +72,7 @@ class TrainSpec:
     augment: Augment = Augment(shift=2, rotate=10.0, scale=0.1)
     frozen: tuple[str, ...] = ()
     precision: Precision = "auto"
+    compiled: Literal["auto", "yes", "no"] = "auto"
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -86,6 +89,7 @@ class TrainSpec:
             ("optimizer", self.optimizer, ("adam", "sgd", "momentum")),
             ("schedule", self.schedule, ("onecycle", "cosine", "constant")),
             ("precision", self.precision, ("auto", "float32", "bfloat16")),
+            ("compiled", self.compiled, ("auto", "yes", "no")),
         ):
             if value not in known:
                 raise InputError(f"{field} is one of {', '.join(known)}, got {value!r}")
