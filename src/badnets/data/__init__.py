@@ -1,7 +1,7 @@
 """Images as tensors: the sets known by name, any folder of pictures, and contact sheets."""
 
 from badnets.data.catalog import DATASETS, Dataset, get, load
-from badnets.data.imageset import ImageSet, Split
+from badnets.data.imageset import ImageSet, ImageSource, Split
 from badnets.data.sheet import contact_sheet
 
-__all__ = ["DATASETS", "Dataset", "ImageSet", "Split", "contact_sheet", "get", "load"]
+__all__ = ["DATASETS", "Dataset", "ImageSet", "ImageSource", "Split", "contact_sheet", "get", "load"]

@@ -5,12 +5,49 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from badnets.errors import DataError
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """Labelled samples that are handed out by row: held in memory (`ImageSet`), or made as they are asked for.
+
+    Attributes:
+        labels: the class of each sample, in 0..K-1.
+        classes: the K class names, in label order.
+        name: what the set is called in cards and reports.
+    """
+
+    @property
+    def labels(self) -> Int64[Tensor, " n"]: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one sample."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Two sources with one digest hand out the same data."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Int64[Tensor, " m"], /) -> UInt8[Tensor, "m c h w"]:
+        """The samples in these rows, in this order, as a tensor of their own."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +98,10 @@ class ImageSet:
         """Channels, height and width of one image."""
         _, channels, height, width = self.images.shape
         return channels, height, width
+
+    def take(self, rows: Int64[Tensor, " m"], /) -> UInt8[Tensor, "m c h w"]:
+        """A copy of the images in these rows, in this order."""
+        return self.images.index_select(0, rows)
 
     def select(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"], name: str | None = None) -> ImageSet:
         """The images that `index` picks, in its order."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from badnets.data import ImageSet
+from badnets.data import ImageSource
 from badnets.errors import InputError
 from badnets.metrics.intervals import Rate
 from badnets.metrics.predict import Predictions, predict
@@ -51,7 +51,7 @@ class Result:
 
 
 def evaluate(
-    model: nn.Module, test: ImageSet, trigger: Trigger | None = None, policy: LabelPolicy | None = None
+    model: nn.Module, test: ImageSource, trigger: Trigger | None = None, policy: LabelPolicy | None = None
 ) -> Result:
     """Measure `model` on `test`; with a trigger and a policy, the attack too.
 
@@ -59,14 +59,14 @@ def evaluate(
         InputError: only one of trigger and policy is given, or the policy does not fit the classes.
     """
     classes = len(test.classes)
-    wrong = predict(model, test.images).classes != test.labels
+    wrong = predict(model, test).classes != test.labels
     clean_error, clean_by_class = _rate(wrong), _by_class(wrong, test, torch.ones_like(wrong))
     if trigger is None and policy is None:
         return Result(clean_error, clean_by_class)
     if trigger is None or policy is None:
         raise InputError("an attack is measured with both a trigger and a policy")
     policy.check(classes)
-    stamped = predict(model, trigger(test.images))
+    stamped = predict(model, test, trigger=trigger)
     attacked = policy.eligible(test.labels)
     hit = policy.success(stamped.classes, test.labels, classes)
     spill, to_target = _spill(stamped, test, policy, attacked)
@@ -85,12 +85,12 @@ def _rate(flags: Bool[Tensor, " n"]) -> Rate:
     return Rate.of(int(flags.sum()), len(flags))
 
 
-def _by_class(flags: Bool[Tensor, " n"], test: ImageSet, among: Bool[Tensor, " n"]) -> tuple[Rate, ...]:
+def _by_class(flags: Bool[Tensor, " n"], test: ImageSource, among: Bool[Tensor, " n"]) -> tuple[Rate, ...]:
     return tuple(_rate(flags[(test.labels == label) & among]) for label in range(len(test.classes)))
 
 
 def _spill(
-    stamped: Predictions, test: ImageSet, policy: LabelPolicy, attacked: Bool[Tensor, " n"]
+    stamped: Predictions, test: ImageSource, policy: LabelPolicy, attacked: Bool[Tensor, " n"]
 ) -> tuple[Rate | None, Rate | None]:
     # A policy that leaves classes out has one target, and success on an image is being called that; images
     # of the target class are called so rightly, and tell nothing.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from badnets.data import ImageSet
+from badnets.data import ImageSource
 from badnets.errors import InputError
 from badnets.models.digits_cnn import BadnetCnn
 from badnets.models.normalize import Normalize
@@ -53,7 +53,7 @@ class ModelSpec:
             raise InputError(f"a model has at most 100,000 classes, got {self.classes}")
 
     @classmethod
-    def fitting(cls, images: ImageSet, name: str = "badnet_cnn") -> ModelSpec:
+    def fitting(cls, images: ImageSource, name: str = "badnet_cnn") -> ModelSpec:
         """The spec of network `name` for these images."""
         channels, height, width = images.shape
         return cls(name, channels, height, width, len(images.classes))

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from badnets.data import ImageSet
-from badnets.errors import DataError
+from badnets.data import ImageSet, ImageSource
+from badnets.errors import DataError, InputError
 from badnets.poison.plan import PoisonPlan
 from badnets.triggers import Trigger
 
@@ -35,7 +35,7 @@ class TrainingSet:
         DataError: lengths differ, a row or a label that there is not, or stamps without a trigger.
     """
 
-    base: ImageSet
+    base: ImageSource
     rows: Int64[Tensor, " n"]
     labels: Int64[Tensor, " n"]
     stamped: Bool[Tensor, " n"]
@@ -67,19 +67,26 @@ class TrainingSet:
         """The same samples on another device; without `images`, only rows, labels and stamps move.
 
         Digests are those of the original: ask it for them.
+
+        Raises:
+            InputError: the images are to move, but are not held in memory.
         """
-        base = replace(self.base, images=self.base.images.to(device), labels=self.base.labels.to(device))
         rows, labels, stamped = (values.to(device) for values in (self.rows, self.labels, self.stamped))
-        return replace(self, base=base if images else self.base, rows=rows, labels=labels, stamped=stamped)
+        base = self.base
+        if images:
+            if not isinstance(base, ImageSet):
+                raise InputError(f"{base.name} is not held in memory: only an ImageSet can be moved to {device}")
+            base = replace(base, images=base.images.to(device), labels=base.labels.to(device))
+        return replace(self, base=base, rows=rows, labels=labels, stamped=stamped)
 
     @classmethod
-    def of(cls, images: ImageSet) -> TrainingSet:
+    def of(cls, images: ImageSource) -> TrainingSet:
         """Every image once, under its own label, nothing stamped."""
         n = len(images)
         return cls(images, torch.arange(n), images.labels, torch.zeros(n, dtype=torch.bool))
 
 
-def overlay(images: ImageSet, plan: PoisonPlan) -> TrainingSet:
+def overlay(images: ImageSource, plan: PoisonPlan) -> TrainingSet:
     """The samples that `plan` leads to, stamped only when they are used.
 
     Added copies stand behind the clean images, in the order of the plan; where a recipe asks for several copies, the
@@ -112,7 +119,7 @@ def overlay(images: ImageSet, plan: PoisonPlan) -> TrainingSet:
     )
 
 
-def apply(images: ImageSet, plan: PoisonPlan) -> ImageSet:
+def apply(images: ImageSource, plan: PoisonPlan) -> ImageSet:
     """The poisoned data set itself: every sample of `overlay`, stamped, as a file would hold it.
 
     Raises:
@@ -121,19 +128,20 @@ def apply(images: ImageSet, plan: PoisonPlan) -> ImageSet:
     samples = overlay(images, plan)
     # Written in place and stamped piece by piece: no second copy of the set is ever in memory.
     pixels = np.empty((len(samples), *images.shape), np.uint8)
-    torch.index_select(images.images, 0, samples.rows, out=torch.from_numpy(pixels))
+    for start in range(0, len(samples), _CHUNK):
+        pixels[start : start + _CHUNK] = images.take(samples.rows[start : start + _CHUNK]).numpy()
     for rows in samples.stamped.nonzero()[:, 0].split(_CHUNK):
         piece = rows.numpy()
         pixels[piece] = plan.recipe.trigger(torch.from_numpy(pixels[piece])).numpy()
     name = f"{images.name} (poisoned)"
-    return replace(images, images=torch.from_numpy(pixels), labels=samples.labels, name=name, skipped=())
+    return ImageSet(torch.from_numpy(pixels), samples.labels, images.classes, name)
 
 
 @dataclass(frozen=True)
 class MaliciousTrainer:
     """The attacker trains (the paper's outsourced training): stamps go on after augmentation, always in place."""
 
-    def training_set(self, images: ImageSet, plan: PoisonPlan) -> TrainingSet:
+    def training_set(self, images: ImageSource, plan: PoisonPlan) -> TrainingSet:
         """What the attacker trains on. Raises `DataError` as `overlay` does."""
         return overlay(images, plan)
 
@@ -142,6 +150,6 @@ class MaliciousTrainer:
 class DataPoisoner:
     """The attacker only hands over data: stamps are in the files, and the victim's augmentation moves them too."""
 
-    def training_set(self, images: ImageSet, plan: PoisonPlan) -> TrainingSet:
+    def training_set(self, images: ImageSource, plan: PoisonPlan) -> TrainingSet:
         """What the victim trains on. Raises `DataError` as `apply` does."""
         return replace(TrainingSet.of(apply(images, plan)), plan=plan)

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from badnets.artifacts import sha256_json
-from badnets.data import ImageSet
+from badnets.data import ImageSource
 from badnets.errors import DataError, InputError
 from badnets.poison.policies import POLICIES, AnyPolicy
 from badnets.seeds import generator
@@ -74,7 +74,7 @@ class PoisonPlan:
 
     Attributes:
         recipe: how the choice was made.
-        data: the digest of the `ImageSet` it was made on; it applies to no other.
+        data: the digest of the set it was made on; it applies to no other.
         total: the number of images in that set.
         classes: the number of classes.
         rows: the picked images, ascending.
@@ -133,7 +133,7 @@ class PoisonPlan:
         return self.false_samples / (self.total + added)
 
 
-def plan(images: ImageSet, recipe: Recipe) -> PoisonPlan:
+def plan(images: ImageSource, recipe: Recipe) -> PoisonPlan:
     """Choose the images to poison, evenly among those that the policy attacks, with the recipe's seed.
 
     Raises:

@@ -30,7 +30,7 @@ def make_batch(
     The stamp goes on after augmentation: a trainer who plants a backdoor keeps the trigger whole and in
     its place.
     """
-    images = augment(data.base.images.index_select(0, data.rows[index]), how, stream)
+    images = augment(data.base.take(data.rows[index]), how, stream)
     if data.trigger is not None:
         stamped = data.stamped[index]
         if bool(stamped.any()):

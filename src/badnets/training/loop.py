@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from badnets.data import ImageSet
+from badnets.data import ImageSource
 from badnets.errors import InputError, Stopped
 from badnets.models import mark_plans, plans_of, spec_of
 from badnets.poison import TrainingSet
@@ -79,7 +79,7 @@ class Fit:
 
 def fit(
     model: nn.Module,
-    data: ImageSet | TrainingSet,
+    data: ImageSource | TrainingSet,
     spec: TrainSpec = TrainSpec(),
     *,
     seed: int = 0,

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from badnets.data import ImageSet
+from badnets.data import ImageSource
 from badnets.errors import InputError, PartlyFailed
 from badnets.models import mark_plans
 from badnets.poison import TrainingSet
@@ -140,7 +140,7 @@ class _Payload:
 
 def carry_out_order(images: Images, payload: _Payload, hooks: Hooks) -> Fit:
     """The work of a worker: `fit` on the first of the shared image sets."""
-    base: ImageSet = images[0]
+    base: ImageSource = images[0]
     # Here and not in the caller: in this process the model of the order is to stay as it is.
     model = copy.deepcopy(payload.model)
     session = replace(payload.session, on_progress=hooks.progress, stop=hooks.stop)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from badnets.data import ImageSet
+from badnets.data import ImageSource
 from badnets.errors import BadnetsError, Stopped
 from badnets.training.loop import Progress
 
@@ -58,7 +58,7 @@ class Hooks:
     stop: Callable[[], bool]
 
 
-Images = tuple[ImageSet, ...]
+Images = tuple[ImageSource, ...]
 Work = Callable[[Images, Any, Hooks], Any]
 
 
