@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from badnets.artifacts import sha256_json
-from badnets.data import ImageSet, Split
+from badnets.data import ImageSource, Split
 from badnets.metrics import PositionMap, Result
 from badnets.poison import (
     AnyPolicy,
@@ -87,7 +87,7 @@ class Cell:
         """
         return sha256_json({"cell": self, "data": data})
 
-    def training_set(self, train: ImageSet) -> tuple[TrainingSet, PoisonPlan | None]:
+    def training_set(self, train: ImageSource) -> tuple[TrainingSet, PoisonPlan | None]:
         """The samples, and the plan that led to them.
 
         Raises:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from badnets.artifacts import RunFolder, read_json, storage, write_json, write_text
-from badnets.data import ImageSet, Split
+from badnets.data import ImageSet, ImageSource, Split
 from badnets.errors import PartlyFailed, Stopped
 from badnets.metrics import PositionMap, evaluate, position_map
 from badnets.models import ModelSpec, build
@@ -163,7 +163,7 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellRe
     )
 
 
-def _places(task: Assignment, model: nn.Module, test: ImageSet, hooks: Hooks) -> PositionMap | None:
+def _places(task: Assignment, model: nn.Module, test: ImageSource, hooks: Hooks) -> PositionMap | None:
     attack, count = task.cell.measured, task.cell.places
     if attack is None or not count:
         return None
@@ -173,10 +173,12 @@ def _places(task: Assignment, model: nn.Module, test: ImageSet, hooks: Hooks) ->
         if hooks.stop():
             raise Stopped("stopped while measuring; the same command goes on")
 
-    return position_map(model, test.select(picked.sort().values), attack.trigger, attack.policy, stop=stop)
+    rows = picked.sort().values
+    chosen = ImageSet(test.take(rows), test.labels[rows], test.classes, test.name)
+    return position_map(model, chosen, attack.trigger, attack.policy, stop=stop)
 
 
-def _start(task: Assignment, train: ImageSet) -> nn.Module:
+def _start(task: Assignment, train: ImageSource) -> nn.Module:
     if task.start is None:
         return build(ModelSpec.fitting(train, task.cell.model), seed=task.cell.seed)
     return load_model(task.start)[0]
