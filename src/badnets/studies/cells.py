@@ -47,6 +47,7 @@ class Cell:
         attack: what is measured; None takes the recipe's own policy and trigger.
         model: a key of `MODELS`.
         places: how many test images are stamped at every place of the image, see `position_map`; 0 for none.
+        pretrained: SHA-256 of the weights that the trunk starts from, see `pretrained.keep`; None for fresh ones.
         threat: "trainer" stamps after augmentation, "poisoner" before, as `MaliciousTrainer` and `DataPoisoner` do.
     """
 
@@ -58,6 +59,7 @@ class Cell:
     model: str = "badnet_cnn"
     places: int = 0
     threat: Threat = "trainer"
+    pretrained: str | None = None
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 

@@ -17,6 +17,7 @@ from badnets.errors import PartlyFailed, Stopped
 from badnets.metrics import PositionMap, evaluate, position_map
 from badnets.models import ModelSpec, build
 from badnets.seeds import generator
+from badnets.studies import pretrained
 from badnets.studies.cells import Cell, CellResult, folder_name, lineage, split_digest
 from badnets.studies.progress import Standing, Tally
 from badnets.training import Progress, Session, fit, limited_threads, load_model
@@ -59,7 +60,7 @@ class Assignment:
         cell: the work.
         key: of the cell.
         home: the folder of its model.
-        start: the folder of the model it starts from; None for fresh weights.
+        start: the folder of the model or the trunk that it starts from; None for fresh weights.
         threads: of torch on the CPU.
         device: "cpu", "cuda", ...
     """
@@ -179,9 +180,13 @@ def _places(task: Assignment, model: nn.Module, test: ImageSource, hooks: Hooks)
 
 
 def _start(task: Assignment, train: ImageSource) -> nn.Module:
-    if task.start is None:
-        return build(ModelSpec.fitting(train, task.cell.model), seed=task.cell.seed)
-    return load_model(task.start)[0]
+    cell = task.cell
+    if cell.start is not None and task.start is not None:
+        return load_model(task.start)[0]
+    model = build(ModelSpec.fitting(train, cell.model), seed=cell.seed)
+    if cell.pretrained is not None and task.start is not None:
+        pretrained.put(model, cell.pretrained, task.start)
+    return model
 
 
 class _Cells:
@@ -215,6 +220,8 @@ class _Cells:
             elif cell.start is None or cell.start in self.results:
                 self.waiting.remove(number)
                 start = self.homes[cell.start] if cell.start else None
+                if start is None and cell.pretrained is not None:
+                    start = self.folder.weights(cell.pretrained)
                 home, place = self.homes[cell], self.place
                 return Task(number, Assignment(cell, self.keys[cell], home, start, place.threads, place.device))
         return None
