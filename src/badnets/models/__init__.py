@@ -145,6 +145,7 @@ __all__ = [
     "badnet_cnn",
     "build",
     "evaluating",
+    "is_pretrained",
     "mark_plans",
     "plans_of",
     "spec_of",
