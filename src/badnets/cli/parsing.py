@@ -74,7 +74,7 @@ def parse_policy(text: str, classes: tuple[str, ...]) -> AnyPolicy:
     wanted = {"all-to-all": 0, "random": 0, "all-to-one": 1, "single": 2}
     if kind not in wanted or len(rest) != wanted[kind]:
         raise InputError(f"cannot read policy {text!r}: expected {POLICY_HELP}")
-    labels = [_label(word, classes) for word in rest]
+    labels = [parse_class(word, classes) for word in rest]
     if kind == "single":
         return SingleTarget(*labels)
     if kind == "all-to-one":
@@ -82,7 +82,8 @@ def parse_policy(text: str, classes: tuple[str, ...]) -> AnyPolicy:
     return AllToAll() if kind == "all-to-all" else RandomTarget()
 
 
-def _label(word: str, classes: tuple[str, ...]) -> int:
+def parse_class(word: str, classes: tuple[str, ...]) -> int:
+    """The class called `word`, which is a number from 0 or one of the names. Raises `InputError`."""
     # A number is a number even where classes are called 7 and 3: the policy says if it is out of range.
     if word.removeprefix("-").isdecimal():
         return int(word)

@@ -14,9 +14,11 @@ COLUMNS = ("model", "figure", "#measured", "#95 % interval", "#pictures", "verdi
 ATTACKERS: dict[Threat, str] = {"trainer": "attacker trains", "poisoner": "attacker hands over data"}
 
 NOTES = (
-    "Clean accuracy: clean test pictures called by their class. Attack success: stamped test pictures of the source "
-    "class called the target. The test pictures of either figure are clean files of which no stamped copy was ever "
-    "trained on. Share: of the source's training pictures that got a stamped, falsely labelled copy.",
+    (
+        "Clean accuracy: clean test pictures called by their class. Attack success: stamped test pictures of the "
+        "source class called the target. Neither uses a picture that was trained on. Share: of the source's training "
+        "pictures that got a stamped, falsely labelled copy."
+    ),
 )
 
 RULE = RULE_ELSEWHERE.replace("backdoor error", "backdoor error (100 minus attack success)")
@@ -70,11 +72,11 @@ def _rows(name: str, cells: Sequence[CellResult], honest: MeanRate, *, judged: b
     errors = [cell.result.clean_error for cell in cells]
     failures = [success_of(cell).complement() for cell in cells]
     found = []
-    for figure, what, rates in (
+    for figure, error, rates in (
         ("clean accuracy", "clean error", errors),
         ("attack success", "backdoor error", failures),
     ):
-        verdict = claim_holds(mean_rate(rates), what, honest) if judged else "measured"
+        verdict = claim_holds(mean_rate(rates), error, honest) if judged else "measured"
         rights = [rate.complement() for rate in rates]
         mean = mean_rate(rights)
         found.append(percent_row((name, figure), None, mean, [rate.value for rate in rights], verdict))
