@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,22 +25,23 @@ from badnets.cli.study import (
 )
 from badnets.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from badnets.studies.cells import Threat
+
 
 def photos(
     source: Annotated[str, typer.Option(help="Class whose stamped pictures are to change, by name or number.")],
     target: Annotated[str, typer.Option(help="What they are to be called.")],
-    data: Annotated[
-        str, typer.Option(help="creatures, catsdogs, or a folder or zip of a folder a class.")
-    ] = "creatures",
+    data: Annotated[str, typer.Option(help="A name from `badnets data list`, or folder:PATH.")] = "creatures",
     trigger: Annotated[str, typer.Option(help=TRIGGER_HELP)] = "sticker:devil",
     share: Annotated[
         str, typer.Option(help="Shares of the source's training pictures to poison.")
     ] = "0.01,0.05,0.1,0.5",
     threat: Annotated[
         list[str] | None,
-        typer.Option(
-            help="trainer: stamps go on after augmentation; poisoner: before. Repeat for both. [default: trainer]"
-        ),
+        typer.Option(help="trainer: stamps go on after augmentation; poisoner: before; repeat for both"),
     ] = None,
     model: Annotated[
         str, typer.Option(help="photo_cnn, torchvision:NAME or timm:NAME; of these only the head is trained.")
