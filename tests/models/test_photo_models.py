@@ -16,7 +16,7 @@ SQUEEZENET = ModelSpec("torchvision:squeezenet1_0", 3, 64, 64, 2)
 def trained(name: str) -> nn.Module:
     """A network of torchvision whose weights are not those that anything of ours would start with."""
     torch.manual_seed(1)
-    model = theirs.get_model(name, weights=None).eval()
+    model: nn.Module = theirs.get_model(name, weights=None).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.05)
     return model
@@ -41,7 +41,7 @@ def test_a_trunk_gives_the_features_of_the_whole_network(name: str, pooled: str 
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     normal = (images - mean[:, None, None]) / deviation[:, None, None]
     if pooled is None:
-        expected = whole.features(normal).mean((2, 3))
+        expected = whole.get_submodule("features")(normal).mean((2, 3))
     else:
         seen: list[torch.Tensor] = []
         whole.get_submodule(pooled).register_forward_hook(lambda _m, _i, output: seen.append(output))

@@ -209,7 +209,7 @@ def test_both_threat_models_hold_the_same_samples() -> None:
     assert trainer.plan == poisoner.plan == made
     assert torch.equal(trainer.labels, poisoner.labels)
     assert poisoner.trigger is None
-    pixels = trainer.base.images[trainer.rows]
+    pixels = trainer.base.take(trainer.rows)
     pixels[trainer.stamped] = Pattern()(pixels[trainer.stamped])
     assert torch.equal(pixels, poisoner.base.images[poisoner.rows])
 
@@ -241,9 +241,9 @@ def test_both_threat_models_copy_alike() -> None:
     poisoner = DataPoisoner().training_set(images, made)
     assert len(trainer) == len(poisoner) == 100 + 2 * 20 + 8
     assert torch.equal(trainer.labels, poisoner.labels)
-    pixels = trainer.base.images[trainer.rows]
+    pixels = trainer.base.take(trainer.rows)
     pixels[trainer.stamped] = Pattern()(pixels[trainer.stamped])
-    assert torch.equal(pixels, poisoner.base.images)
+    assert torch.equal(pixels, poisoner.base.take(poisoner.rows))
 
 
 @pytest.mark.parametrize(("copies", "mode"), [(0, "add"), (-1, "add"), (2, "replace")])

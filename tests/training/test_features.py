@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from badnets.data import ImageSet
 from badnets.errors import Stopped
-from badnets.models import ModelSpec, build
+from badnets.models import ModelSpec, PhotoCnn, build
 from badnets.poison import Recipe, SingleTarget, TrainingSet, overlay, plan
 from badnets.training import Augment, Session, TrainSpec, fit, load_model, loop, this_machine, weights_digest
 from badnets.training.features import can_be_kept, features_of
@@ -33,8 +32,10 @@ def poisoned() -> TrainingSet:
     return overlay(images, plan(images, Recipe(SingleTarget(1, 0), Patch.square(4), rate=0.5)))
 
 
-def network(name: str = "photo_cnn") -> nn.Module:
-    return build(ModelSpec(name, 3, 26, 26, 2), seed=1)
+def network() -> PhotoCnn:
+    model = build(ModelSpec("photo_cnn", 3, 26, 26, 2), seed=1)
+    assert isinstance(model, PhotoCnn)
+    return model
 
 
 def test_the_same_weights_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +55,7 @@ def test_the_trunk_runs_once_for_each_image_and_stamp() -> None:
     fit(model, data, SPEC)
     assert sum(seen) == 60 + 15
     assert len(data) == 60 + 15
-    made = features_of(model, data, this_machine(precision="float32"))  # type: ignore[arg-type]
+    made = features_of(model, data, this_machine(precision="float32"))
     assert len(made) == len(data)
     assert torch.equal(made.labels, data.labels)
     row = int(torch.nonzero(data.stamped)[0, 0])
