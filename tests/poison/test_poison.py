@@ -211,7 +211,7 @@ def test_both_threat_models_hold_the_same_samples() -> None:
     assert poisoner.trigger is None
     pixels = trainer.base.take(trainer.rows)
     pixels[trainer.stamped] = Pattern()(pixels[trainer.stamped])
-    assert torch.equal(pixels, poisoner.base.images[poisoner.rows])
+    assert torch.equal(pixels, poisoner.base.take(poisoner.rows))
 
 
 def test_copies_are_of_falsely_labelled_samples_only() -> None:

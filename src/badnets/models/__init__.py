@@ -106,8 +106,15 @@ def mark_plans(model: nn.Module, plans: tuple[str, ...]) -> None:
 class TwoParts(Protocol):
     """A network whose forward pass is `head(features(images))`, and whose features come from its module `trunk`."""
 
-    head: nn.Module
-    trunk: nn.Module
+    @property
+    def head(self) -> nn.Module:
+        """What is trained anew for another task."""
+        ...
+
+    @property
+    def trunk(self) -> nn.Module:
+        """What may stay as somebody else made it."""
+        ...
 
     def features(self, images: Tensor, /) -> Tensor:
         """What the head is given."""
