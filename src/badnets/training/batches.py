@@ -15,7 +15,7 @@ from badnets.seeds import generator
 from badnets.training.augment import augment
 from badnets.training.spec import Augment, TrainSpec
 
-Batch = tuple[Float[Tensor, "b c h w"], Int64[Tensor, " b"]]
+Batch = tuple[Float[Tensor, "b ..."], Int64[Tensor, " b"]]
 
 # Batches that are made while another is trained on: one would do on an even machine.
 _AHEAD = 2
@@ -32,12 +32,14 @@ def epoch_order(samples: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
 
 
 def make_batch(data: TrainingSet, index: Int64[Tensor, " b"], how: Augment, stream: torch.Generator) -> Batch:
-    """Images in [0, 1] and labels of the samples `index`.
+    """Images in [0, 1], or kept features, and labels of the samples `index`.
 
     The stamp goes on after augmentation: a trainer who plants a backdoor keeps the trigger whole and in
     its place.
     """
-    images = augment(data.base.take(data.rows[index]), how, stream)
+    images = data.base.take(data.rows[index])
+    if how != Augment():
+        images = augment(images, how, stream)
     if data.trigger is not None:
         stamped = data.stamped[index]
         if bool(stamped.any()):
