@@ -40,8 +40,8 @@ def test_the_same_training_up_to_rounding_again_and_resumed(tmp_path: Path) -> N
         ("yes", 10, "cuda", True, True),
     ],
 )
-def test_it_is_compiled_where_that_pays(  # noqa: PLR0913 - a table
-    wish: str, samples: int, device: str, able: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+def test_it_is_compiled_where_that_pays(
+    wish: str, samples: int, device: str, *, able: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiled, "can_compile", lambda: able)
     assert is_compiled(TrainSpec(epochs=2, compiled=wish), samples, device) is expected  # type: ignore[arg-type]
