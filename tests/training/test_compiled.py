@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from badnets.errors import InputError
+from badnets.models import ModelSpec
 from badnets.training import TrainSpec, compiled
 from badnets.training.compiled import can_compile, is_compiled
 
@@ -29,28 +30,38 @@ def test_the_same_training_up_to_rounding_again_and_resumed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("wish", "samples", "device", "able", "expected"),
+    ("wish", "model", "samples", "device", "able", "expected"),
     [
-        ("auto", 125_000, "cpu", True, True),
-        ("auto", 124_999, "cpu", True, False),
-        ("auto", 125_000, "cpu", False, False),
-        ("auto", 125_000, "cuda", True, False),
-        ("no", 125_000, "cpu", True, False),
-        ("yes", 10, "cpu", True, True),
-        ("yes", 10, "cuda", True, True),
+        ("auto", "badnet_cnn", 125_000, "cpu", True, True),
+        ("auto", "badnet_cnn", 124_999, "cpu", True, False),
+        ("auto", "badnet_cnn", 125_000, "cpu", False, False),
+        ("auto", "badnet_cnn", 125_000, "cuda", True, False),
+        ("no", "badnet_cnn", 125_000, "cpu", True, False),
+        ("auto", "preact_resnet18", 125_000, "cpu", True, False),
+        ("auto", None, 125_000, "cpu", True, False),
+        ("yes", None, 10, "cpu", True, True),
+        ("yes", "badnet_cnn", 10, "cuda", True, True),
     ],
 )
 def test_it_is_compiled_where_that_pays(
-    wish: str, samples: int, device: str, *, able: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+    wish: str,
+    model: str | None,
+    samples: int,
+    device: str,
+    *,
+    able: bool,
+    expected: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(compiled, "can_compile", lambda: able)
-    assert is_compiled(TrainSpec(epochs=2, compiled=wish), samples, device) is expected  # type: ignore[arg-type]
+    spec = TrainSpec(epochs=2, compiled=wish)  # type: ignore[arg-type]
+    assert is_compiled(spec, ModelSpec(model) if model else None, samples, device) is expected
 
 
 def test_insisting_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "can_compile", lambda: False)
     with pytest.raises(InputError, match=r"needs a C\+\+ compiler.*install g\+\+"):
-        is_compiled(TrainSpec(compiled="yes"), 10, "cpu")
+        is_compiled(TrainSpec(compiled="yes"), None, 10, "cpu")
 
 
 def test_a_missing_compiler_is_noticed() -> None:
