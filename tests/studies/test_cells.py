@@ -27,6 +27,7 @@ WORDS: dict[str, Any] = {
     "schedule": "constant",
     "precision": "float32",
     "frozen": ("conv1",),
+    "compiled": "no",
     "pixels": ((1, 2), (3, 4)),
     "reference": (32, 32),
     "policy": AllToOne(4),

@@ -108,7 +108,7 @@ def fit(
     """
     samples = data if isinstance(data, TrainingSet) else TrainingSet.of(data)
     machine = this_machine(session.device, session.threads, spec.precision)
-    machine = replace(machine, compiled=is_compiled(spec, len(samples), machine.device))
+    machine = replace(machine, compiled=is_compiled(spec, spec_of(model), len(samples), machine.device))
     job = job_of(model, samples, spec, seed=seed, machine=machine)
     keep_freed_memory()
     with limited_threads(session.threads):
