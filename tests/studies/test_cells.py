@@ -28,6 +28,7 @@ WORDS: dict[str, Any] = {
     "precision": "float32",
     "frozen": ("conv1",),
     "compiled": "no",
+    "pretrained": "a digest",
     "pixels": ((1, 2), (3, 4)),
     "reference": (32, 32),
     "policy": AllToOne(4),
