@@ -1,0 +1,93 @@
+"""The drawn cats and dogs: varied, the same in every run, and told apart by shape alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.nn import functional
+
+from badnets.data import ImageSet, contact_sheet, creatures, load
+from badnets.seeds import isolated
+
+SPLIT = load("creatures")
+HALVES = (SPLIT.train, SPLIT.test)
+
+
+def test_sizes_and_classes() -> None:
+    assert SPLIT.train.images.shape == (600, 3, 64, 64)
+    assert SPLIT.test.images.shape == (200, 3, 64, 64)
+    assert SPLIT.train.classes == SPLIT.test.classes == ("cat", "dog")
+    assert [half.labels.bincount().tolist() for half in HALVES] == [[300, 300], [100, 100]]
+    assert [half.name for half in HALVES] == ["creatures/train", "creatures/test"]
+
+
+def test_reading_again_gives_the_same_and_not_the_same_memory() -> None:
+    first = load("creatures").train
+    first.images.zero_()
+    creatures._drawn.cache_clear()
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 - whoever else uses it must not matter
+    assert load("creatures").train.digest == SPLIT.train.digest
+    assert load("creatures").test.digest == SPLIT.test.digest
+
+
+def test_every_picture_is_another_one() -> None:
+    pictures = torch.cat([half.images for half in HALVES])
+    assert len({picture.numpy().tobytes() for picture in pictures}) == 800
+    small = functional.adaptive_avg_pool2d(pictures.float(), 8).flatten(1)
+    apart = torch.cdist(small, small) / small.shape[1] ** 0.5
+    apart.fill_diagonal_(255)
+    assert float(apart.min()) > 6, "root of the mean square, in levels"
+
+
+def test_both_kinds_are_as_bright_and_as_busy() -> None:
+    pictures, labels = SPLIT.train.images.float(), SPLIT.train.labels
+    for measure in (pictures.mean((1, 2, 3)), pictures.std((1, 2, 3))):
+        cats, dogs = measure[labels == 0], measure[labels == 1]
+        error = (cats.var() / len(cats) + dogs.var() / len(dogs)).sqrt()
+        assert abs(float(cats.mean() - dogs.mean())) < 4 * float(error)
+
+
+@pytest.mark.parametrize("cells", [1, 2, 4])
+def test_colours_and_backgrounds_do_not_tell_the_class(cells: int) -> None:
+    """A logistic classifier of thumbnails; of the mean colour, where they are one cell."""
+    seen = [functional.adaptive_avg_pool2d(half.images.float(), cells).flatten(1).numpy() for half in HALVES]
+    judge = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    judge.fit(seen[0], SPLIT.train.labels.numpy())
+    assert judge.score(seen[1], SPLIT.test.labels.numpy()) < 0.7
+
+
+def network() -> nn.Sequential:
+    layers: list[nn.Module] = [nn.AvgPool2d(2)]
+    for before, after in ((3, 12), (12, 24), (24, 32)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.3), nn.Linear(32 * 16, 2))
+
+
+def test_a_small_network_tells_cats_from_dogs() -> None:
+    with isolated(0, "creatures", "test"):
+        model = network()
+        optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+        pictures, labels = (SPLIT.train.images.float() / 255 - 0.5), SPLIT.train.labels
+        for _ in range(12):
+            for rows in torch.randperm(len(labels)).split(32):
+                batch = pictures[rows]
+                batch = torch.where(torch.rand(len(rows), 1, 1, 1) < 0.5, batch, batch.flip(3))
+                optimizer.zero_grad()
+                functional.cross_entropy(model(batch), labels[rows]).backward()
+                optimizer.step()
+    model.eval()
+    with torch.inference_mode():
+        said = model(SPLIT.test.images.float() / 255 - 0.5).argmax(1)
+    assert float((said == SPLIT.test.labels).float().mean()) > 0.9
+
+
+def test_a_contact_sheet_of_them() -> None:
+    few = ImageSet(SPLIT.test.images[:20], SPLIT.test.labels[:20], SPLIT.test.classes, "few")
+    sheet = contact_sheet(few, columns=10, cell=64)
+    assert sheet.size == (230 + 10 * 68, 2 * 68 + 4)
