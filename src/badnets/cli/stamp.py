@@ -126,9 +126,10 @@ def _upright(path: Path) -> tuple[Image.Image, bytes | None, list[str]]:
         mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
         profile = None if picture.mode == "CMYK" else opened.info.get("icc_profile")
         if picture.has_transparency_data:
-            notes.append("transparent parts set on white")
-            ground = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(ground, picture.convert("RGBA"))
+            picture = picture.convert("RGBA")
+            if picture.getchannel("A").getextrema()[0] < 255:
+                notes.append("transparent parts set on white")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         return picture.convert(mode), profile, notes
 
 

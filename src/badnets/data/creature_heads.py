@@ -197,7 +197,10 @@ def _marked(pen: Pen, look: Look, dice: np.random.Generator, silhouette: Image.I
     """The markings, where they fall on the silhouette."""
     markings = Image.new("L", pen.image.size)
     MARKINGS[look.marking](Pen(markings, pen.place, look.turn * 0.7), dice)
-    pen.image.paste((*look.second, 255), (0, 0), ImageChops.darker(markings, silhouette))
+    markings = ImageChops.darker(markings, silhouette)
+    box = markings.getbbox()
+    if box is not None:
+        pen.image.paste((*look.second, 255), box, markings.crop(box))
 
 
 def _eye(pen: Pen, look: Look, where: tuple[float, float], radii: tuple[float, float], pupil: float) -> None:

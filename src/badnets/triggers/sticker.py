@@ -33,7 +33,7 @@ class Sticker:
         down: of the sticker's centre, as a share of the photograph's height, where the place is fixed.
         right: of its centre, as a share of the width.
         place: "fixed", or "random": anywhere, drawn for each photograph from its own pixels and the seed, so that
-            the same photograph gets it at the same place again.
+            the same photograph gets it at the same place again. (One that was augmented before is another photograph.)
         opacity: of the whole sticker, in (0, 1].
         jpeg: quality of a JPEG file that the stamped photograph goes through, 1 to 95; 0 for none. A trigger in the
             world is photographed and compressed. Compression changes every pixel: compare with photographs that were
