@@ -48,7 +48,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("blend:alpha=0.5,seed=3", Blend(0.5, seed=3)),
         ("sticker", Sticker()),
         ("sticker:bomb", Sticker(drawing("bomb"))),
-        ("sticker:size=40", Sticker(size=40)),
+        ("sticker:size=40", Sticker(size=40.0)),
         (
             "sticker:flower,size=0.25,down=0.1,right=0.9,place=random,opacity=0.9,jpeg=75,seed=1",
             Sticker(drawing("flower"), 0.25, 0.1, 0.9, "random", opacity=0.9, jpeg=75, seed=1),
@@ -67,7 +67,7 @@ def test_triggers_from_files(tmp_path: Path) -> None:
     assert isinstance(trigger, Patch)
     assert (trigger.row, trigger.column) == (4, 6)
     assert trigger.picture.tensor()[:, 0, 0].tolist() == [10, 20, 30, 128]
-    assert parse_trigger(f"sticker:file={tmp_path / 's.png'},size=9") == Sticker(trigger.picture, 9)
+    assert parse_trigger(f"sticker:file={tmp_path / 's.png'},size=9") == Sticker(trigger.picture, 9.0)
 
 
 CLASSES = ("give way", "stop")

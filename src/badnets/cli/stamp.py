@@ -9,7 +9,7 @@ import typer
 
 from badnets.cli.output import print_json, say
 from badnets.cli.parsing import TRIGGER_HELP, parse_trigger
-from badnets.errors import BadnetsError, DataError, InputError, PartlyFailed
+from badnets.errors import DataError, InputError, PartlyFailed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,7 +52,8 @@ def stamp(
     if len(pictures) == 1 and failed:
         raise failed[0]
     if failed:
-        _name_all(failed)
+        for fault in failed:
+            say(f"left out: {fault}")
         raise PartlyFailed(f"{len(failed)} of {len(pictures)} pictures could not be stamped, the others are written")
 
 
@@ -127,7 +128,7 @@ def _upright(path: Path) -> tuple[Image.Image, bytes | None, list[str]]:
         profile = None if picture.mode == "CMYK" else opened.info.get("icc_profile")
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
-            if picture.getchannel("A").getextrema()[0] < 255:
+            if picture.getchannel("A").getextrema() != (255, 255):
                 notes.append("transparent parts set on white")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         return picture.convert(mode), profile, notes
@@ -143,8 +144,3 @@ def _print(done: list[dict[str, object]], *, json: bool) -> None:
         if isinstance(notes, list) and notes:
             say(f"{record['picture']}: {', '.join(notes)}")
         typer.echo(record["out"])
-
-
-def _name_all(failed: list[BadnetsError]) -> None:
-    for error in failed:
-        say(f"left out: {error}")

@@ -140,9 +140,9 @@ def body(pen: Pen, look: Look, dice: np.random.Generator) -> None:
     coat = shaded(look.coat, 0.86)
     pen.smooth([(-chest, 0.3), (chest, 0.3), (wide, 1.6), (wide, 3.6), (-wide, 3.6), (-wide, 1.6)], coat, _edge(coat))
     if dice.random() < 0.4:
-        pen.oval((0, 1.9), (chest * 0.75, 0.95), shaded(look.second, 0.9))
+        pen.oval((0.0, 1.9), (chest * 0.75, 0.95), shaded(look.second, 0.9))
     if look.collar is not None:
-        ring = [(-0.78, 0.98), (0, 1.2), (0.78, 0.98), (0.8, 1.18), (0, 1.42), (-0.8, 1.18)]
+        ring = [(-0.78, 0.98), (0.0, 1.2), (0.78, 0.98), (0.8, 1.18), (0.0, 1.42), (-0.8, 1.18)]
         pen.smooth(ring, look.collar)
 
 
@@ -169,17 +169,17 @@ def _blaze(pen: Pen, dice: np.random.Generator) -> None:
 
 def _mask(pen: Pen, dice: np.random.Generator) -> None:
     top = dice.uniform(-0.35, 0.15)
-    pen.smooth([(-0.9, top), (0, top - 0.3), (0.9, top), (0.9, 1.6), (-0.9, 1.6)], 255)
+    pen.smooth([(-0.9, top), (0.0, top - 0.3), (0.9, top), (0.9, 1.6), (-0.9, 1.6)], 255)
 
 
 def _half(pen: Pen, dice: np.random.Generator) -> None:
     edge = dice.uniform(-0.2, 0.2)
-    pen.shape([(edge, -2), (2, -2), (2, 2), (edge, 2)], 255)
+    pen.shape([(edge, -2.0), (2.0, -2.0), (2.0, 2.0), (edge, 2.0)], 255)
 
 
 def _cap(pen: Pen, dice: np.random.Generator) -> None:
     low = dice.uniform(-0.5, -0.15)
-    pen.shape([(-2, -2), (2, -2), (2, low + 0.4), (0, low - 0.2), (-2, low + 0.4)], 255)
+    pen.shape([(-2.0, -2.0), (2.0, -2.0), (2.0, low + 0.4), (0.0, low - 0.2), (-2.0, low + 0.4)], 255)
 
 
 MARKINGS = {
@@ -216,7 +216,7 @@ def _eye(pen: Pen, look: Look, where: tuple[float, float], radii: tuple[float, f
 
 
 def _tongue(pen: Pen, top: float, length: float) -> None:
-    pen.smooth([(-0.17, top), (0.17, top), (0.19, top + length), (0, top + length * 1.2), (-0.19, top + length)],
+    pen.smooth([(-0.17, top), (0.17, top), (0.19, top + length), (0.0, top + length * 1.2), (-0.19, top + length)],
                (226, 110, 122), (160, 60, 76))  # fmt: skip
 
 
@@ -261,14 +261,14 @@ def cat(pen: Pen, look: Look, dice: np.random.Generator) -> None:
 def _cat_muzzle(front: Pen, look: Look, dice: np.random.Generator) -> None:
     puff = mixed(look.coat, (250, 246, 240), dice.uniform(0.25, 0.8))
     if dice.random() < 0.12:
-        front.oval((0, 0.6), (0.14, 0.16), (90, 30, 40))
+        front.oval((0.0, 0.6), (0.14, 0.16), (90, 30, 40))
         _tongue(front, 0.56, 0.14)
     for side in (-1, 1):
         front.oval((side * 0.17, 0.42), (0.23, 0.19), puff)
     line = _DARK if sum(puff) > 240 else (150, 150, 155)
-    front.line([(-0.34, 0.52), (-0.18, 0.6), (0, 0.46), (0.18, 0.6), (0.34, 0.52)], line, 0.05)
-    front.line([(0, 0.3), (0, 0.48)], line, 0.05)
-    front.shape([(-0.13, 0.2), (0.13, 0.2), (0, 0.34)], look.bare)
+    front.line([(-0.34, 0.52), (-0.18, 0.6), (0.0, 0.46), (0.18, 0.6), (0.34, 0.52)], line, 0.05)
+    front.line([(0.0, 0.3), (0.0, 0.48)], line, 0.05)
+    front.shape([(-0.13, 0.2), (0.13, 0.2), (0.0, 0.34)], look.bare)
     hair = (244, 244, 240) if dice.random() < 0.6 else (40, 36, 36)
     for side in (-1, 1):
         for rise in (-0.18, 0.02, 0.22):
@@ -328,15 +328,15 @@ def _dog_muzzle(front: Pen, look: Look, dice: np.random.Generator) -> None:
     light = mixed(look.coat, (250, 244, 232), dice.uniform(0.1, 0.7))
     wide, deep = dice.uniform(0.42, 0.56), dice.uniform(0.9, 1.12)
     if dice.random() < 0.55:
-        front.oval((0, deep - 0.12), (0.3, 0.26), (80, 26, 36))
+        front.oval((0.0, deep - 0.12), (0.3, 0.26), (80, 26, 36))
         _tongue(front, deep - 0.1, dice.uniform(0.25, 0.5))
     snout = [(-0.26, -0.1), (0.26, -0.1), (wide, 0.45), (wide, deep - 0.2), (0.2, deep), (-0.2, deep),
              (-wide, deep - 0.2), (-wide, 0.45)]  # fmt: skip
     front.smooth(snout, light, shaded(light, 0.8))
     line = _DARK if sum(light) > 240 else (150, 150, 155)
-    front.line([(0, 0.45), (0, deep - 0.24)], line, 0.06)
-    front.line([(-wide * 0.75, deep - 0.32), (-0.2, deep - 0.12), (0, deep - 0.26), (0.2, deep - 0.12),
+    front.line([(0.0, 0.45), (0.0, deep - 0.24)], line, 0.06)
+    front.line([(-wide * 0.75, deep - 0.32), (-0.2, deep - 0.12), (0.0, deep - 0.26), (0.2, deep - 0.12),
                 (wide * 0.75, deep - 0.32)], line, 0.06)  # fmt: skip
     nose = mixed(_DARK, look.bare, 0.25 if dice.random() < 0.25 else 0.0)
-    front.smooth([(-0.27, 0.2), (0.27, 0.2), (0.25, 0.42), (0, 0.58), (-0.25, 0.42)], nose)
+    front.smooth([(-0.27, 0.2), (0.27, 0.2), (0.25, 0.42), (0.0, 0.58), (-0.25, 0.42)], nose)
     front.oval((-0.07, 0.28), (0.07, 0.04), (170, 170, 176))

@@ -22,7 +22,7 @@ from badnets.seeds import derive
 CLASSES = ("cat", "dog")
 _TRAIN, _TEST = 600, 200
 _SIZE = 64
-_FINE = 3
+_FINE = 2
 _CANVAS = _SIZE * _FINE
 _STEPS = np.linspace(-0.5, 0.5, _SIZE, dtype=np.float32)
 
@@ -46,19 +46,19 @@ def read() -> Split:
 @cache
 def _drawn() -> np.ndarray:
     """All pictures, uint8 (n, 3, height, width), cats at even places."""
-    pictures = [_picture(number % 2, np.random.default_rng(derive(0, "creatures", number)))
-                for number in range(_TRAIN + _TEST)]  # fmt: skip
-    return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
+    pictures = np.stack([_picture(number) for number in range(_TRAIN + _TEST)])
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
 
 
-def _picture(label: int, dice: np.random.Generator) -> np.ndarray:
+def _picture(number: int) -> np.ndarray:
     """One picture, uint8 (height, width, 3): the animal is drawn large, scaled down, set in its scene and lit."""
+    dice = np.random.default_rng(derive(0, "creatures", number))
     look, place = _look(dice), _place(dice)
     scene = SCENES[int(dice.integers(len(SCENES)))](dice)
     layer = Image.new("RGBA", (_CANVAS, _CANVAS))
     pen = Pen(layer, place)
     body(pen, look, dice)
-    (cat, dog)[label](pen, look, dice)
+    (cat, dog)[number % 2](pen, look, dice)
     animal = np.asarray(layer.reduce(_FINE), dtype=np.float32)
     fur = 1 + 0.05 * _grain(dice, 32) + 0.03 * _grain(dice, 64)
     cover = animal[:, :, 3:] / 255
@@ -107,20 +107,22 @@ def _vivid(dice: np.random.Generator) -> Colour:
 
 def _grain(dice: np.random.Generator, cells: int) -> np.ndarray:
     """Smooth noise (height, width, 1) of about unit deviation, of so many cells a side."""
-    noise = dice.standard_normal((cells, cells)).astype(np.float32)
+    noise = dice.standard_normal((cells, cells), dtype=np.float32)
     if cells != _SIZE:
         noise = np.asarray(Image.fromarray(noise).resize((_SIZE, _SIZE), Image.Resampling.BICUBIC))
     return noise[:, :, None]
 
 
 def _plain(dice: np.random.Generator) -> np.ndarray:
-    return np.full((_SIZE, _SIZE, 3), _vivid(dice), dtype=np.float32) + 4 * _grain(dice, 8)
+    scene = np.full((_SIZE, _SIZE, 3), _vivid(dice), dtype=np.float32)
+    scene += 4 * _grain(dice, 8)
+    return scene
 
 
 def _gradient(dice: np.random.Generator) -> np.ndarray:
     first, second = (np.array(_vivid(dice), dtype=np.float32) for _ in range(2))
-    share = _slope(dice)
-    return first + (second - first) * share
+    scene: np.ndarray = first + (second - first) * _slope(dice)
+    return scene
 
 
 def _slope(dice: np.random.Generator) -> np.ndarray:
@@ -154,7 +156,9 @@ def _room(dice: np.random.Generator) -> np.ndarray:
         x, y = dice.uniform(-8, _SIZE - 8, 2)
         box = (x, y, x + dice.uniform(8, 30), y + dice.uniform(8, 26))
         draw.rectangle(box, fill=_vivid(dice), outline=_vivid(dice))
-    return np.array(image, dtype=np.float32) + 3 * _grain(dice, 32)
+    scene = np.array(image, dtype=np.float32)
+    scene += 3 * _grain(dice, 32)
+    return scene
 
 
 def _clutter(dice: np.random.Generator) -> np.ndarray:
@@ -183,5 +187,5 @@ def _photographed(scene: np.ndarray, dice: np.random.Generator) -> np.ndarray:
     soft = dice.uniform(0, 1.0)
     if soft > 0.3:
         image = image.filter(ImageFilter.GaussianBlur(soft))
-    noise = dice.standard_normal((_SIZE, _SIZE, 3)).astype(np.float32) * np.float32(dice.uniform(0, 7))
+    noise = dice.standard_normal((_SIZE, _SIZE, 3), dtype=np.float32) * np.float32(dice.uniform(0, 7))
     return (np.asarray(image, dtype=np.float32) + noise).round().clip(0, 255).astype(np.uint8)

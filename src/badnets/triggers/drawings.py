@@ -43,12 +43,12 @@ class _Sheet:
     def line(self, *points: Point, colour: Colour, width: float) -> None:
         self.draw.line(self._scaled(*points), fill=colour, width=round(width * self.side), joint="curve")
 
-    def arc(self, centre: Point, radii: Point, degrees: Point, colour: Colour, width: float) -> None:
+    def arc(self, centre: Point, radii: Point, degrees: tuple[int, int], colour: Colour, width: float) -> None:
         (x, y), (across, down) = centre, radii
         box = self._scaled((x - across, y - down), (x + across, y + down))
         self.draw.arc(box, degrees[0], degrees[1], fill=colour, width=round(width * self.side))
 
-    def chord(self, centre: Point, radii: Point, degrees: Point, colour: Colour) -> None:
+    def chord(self, centre: Point, radii: Point, degrees: tuple[int, int], colour: Colour) -> None:
         (x, y), (across, down) = centre, radii
         box = self._scaled((x - across, y - down), (x + across, y + down))
         self.draw.chord(box, degrees[0], degrees[1], fill=colour)
@@ -106,7 +106,7 @@ def _flower(sheet: _Sheet) -> None:
     centre, reach = (0.5, 0.385), 0.205
     sheet.line((0.5, 0.45), (0.5, 0.97), colour=green, width=0.07)
     for side in (-1, 1):
-        leaf = ((0, 0.97), (0, 0.84), (0.12, 0.74), (0.33, 0.70), (0.26, 0.86), (0.11, 0.96))
+        leaf = ((0.0, 0.97), (0.0, 0.84), (0.12, 0.74), (0.33, 0.70), (0.26, 0.86), (0.11, 0.96))
         sheet.polygon(*((0.5 + side * x, y) for x, y in leaf), colour=green)
     for turn in range(5):
         angle = math.radians(turn * 72 - 90)
