@@ -34,8 +34,7 @@ def stamp(
 ) -> None:
     """Stamp pictures at their full size, turned upright, in grey or RGB as they are.
 
-    Of what a file says beside its pixels only the colour profile goes along. A picture that cannot be stamped is named,
-    the others are written; the exit code is then 2.
+    Only the colour profile goes along: no place, no date. One that cannot be stamped is named, the others are written.
     """
     stamped = parse_trigger(trigger)
     targets = _targets(pictures, out, jpeg)
