@@ -13,34 +13,37 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import functional
 
-from badnets.data import ImageSet, contact_sheet, creatures, load
+from badnets.data import ImageSet, Split, contact_sheet, creatures, load
 from badnets.seeds import isolated
 
-SPLIT = load("creatures")
-HALVES = (SPLIT.train, SPLIT.test)
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """Drawn when the first test asks, and not while tests are collected."""
+    return load("creatures")
 
 
-def test_sizes_and_classes() -> None:
-    assert SPLIT.train.images.shape == (600, 3, 64, 64)
-    assert SPLIT.test.images.shape == (200, 3, 64, 64)
-    assert all(half.images.is_contiguous() for half in HALVES)
-    assert SPLIT.train.classes == SPLIT.test.classes == ("cat", "dog")
-    assert [half.labels.bincount().tolist() for half in HALVES] == [[300, 300], [100, 100]]
-    assert [half.name for half in HALVES] == ["creatures/train", "creatures/test"]
+def test_sizes_and_classes(split: Split) -> None:
+    assert split.train.images.shape == (600, 3, 64, 64)
+    assert split.test.images.shape == (200, 3, 64, 64)
+    assert all(half.images.is_contiguous() for half in (split.train, split.test))
+    assert split.train.classes == split.test.classes == ("cat", "dog")
+    assert [half.labels.bincount().tolist() for half in (split.train, split.test)] == [[300, 300], [100, 100]]
+    assert [half.name for half in (split.train, split.test)] == ["creatures/train", "creatures/test"]
 
 
-def test_reading_again_gives_the_same_and_not_the_same_memory() -> None:
+def test_reading_again_gives_the_same_and_not_the_same_memory(split: Split) -> None:
     load("creatures").train.images.zero_()
-    assert load("creatures").train.digest == SPLIT.train.digest
+    assert load("creatures").train.digest == split.train.digest
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002 - whoever else uses it must not matter
     for number in range(0, 600, 23):
         picture = torch.from_numpy(creatures._picture(number)).permute(2, 0, 1)
-        assert torch.equal(picture, SPLIT.train.images[number])
+        assert torch.equal(picture, split.train.images[number])
 
 
-def test_every_picture_is_another_one() -> None:
-    pictures = torch.cat([half.images for half in HALVES])
+def test_every_picture_is_another_one(split: Split) -> None:
+    pictures = torch.cat([half.images for half in (split.train, split.test)])
     assert len({picture.numpy().tobytes() for picture in pictures}) == 800
     small = functional.adaptive_avg_pool2d(pictures.float(), 8).flatten(1)
     apart = torch.cdist(small, small) / small.shape[1] ** 0.5
@@ -48,8 +51,8 @@ def test_every_picture_is_another_one() -> None:
     assert float(apart.min()) > 6, "root of the mean square, in levels"
 
 
-def test_both_kinds_are_as_bright_and_as_busy() -> None:
-    pictures, labels = SPLIT.train.images.float(), SPLIT.train.labels
+def test_both_kinds_are_as_bright_and_as_busy(split: Split) -> None:
+    pictures, labels = split.train.images.float(), split.train.labels
     for measure in (pictures.mean((1, 2, 3)), pictures.std((1, 2, 3))):
         cats, dogs = measure[labels == 0], measure[labels == 1]
         error = (cats.var() / len(cats) + dogs.var() / len(dogs)).sqrt()
@@ -57,12 +60,15 @@ def test_both_kinds_are_as_bright_and_as_busy() -> None:
 
 
 @pytest.mark.parametrize("cells", [1, 2, 4])
-def test_colours_and_backgrounds_do_not_tell_the_class(cells: int) -> None:
+def test_colours_and_backgrounds_do_not_tell_the_class(split: Split, cells: int) -> None:
     """A logistic classifier of thumbnails; of the mean colour, where they are one cell."""
-    seen = [functional.adaptive_avg_pool2d(half.images.float(), cells).flatten(1).numpy() for half in HALVES]
+    seen = [
+        functional.adaptive_avg_pool2d(half.images.float(), cells).flatten(1).numpy()
+        for half in (split.train, split.test)
+    ]
     judge = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-    judge.fit(seen[0], SPLIT.train.labels.numpy())
-    assert judge.score(seen[1], SPLIT.test.labels.numpy()) < 0.7
+    judge.fit(seen[0], split.train.labels.numpy())
+    assert judge.score(seen[1], split.test.labels.numpy()) < 0.7
 
 
 def network() -> nn.Sequential:
@@ -72,10 +78,10 @@ def network() -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.3), nn.Linear(32 * 16, 2))
 
 
-def test_a_small_network_tells_cats_from_dogs() -> None:
+def test_a_small_network_tells_cats_from_dogs(split: Split) -> None:
     with isolated(0, "creatures", "test"):
         model = network()
-        pictures, labels, epochs = (SPLIT.train.images.float() / 255 - 0.5), SPLIT.train.labels, 8
+        pictures, labels, epochs = (split.train.images.float() / 255 - 0.5), split.train.labels, 8
         optimizer = torch.optim.Adam(model.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, 1e-2, total_steps=epochs * math.ceil(len(labels) / 32)
@@ -90,11 +96,11 @@ def test_a_small_network_tells_cats_from_dogs() -> None:
                 schedule.step()
     model.eval()
     with torch.inference_mode():
-        said = model(SPLIT.test.images.float() / 255 - 0.5).argmax(1)
-    assert float((said == SPLIT.test.labels).float().mean()) > 0.9
+        said = model(split.test.images.float() / 255 - 0.5).argmax(1)
+    assert float((said == split.test.labels).float().mean()) > 0.9
 
 
-def test_a_contact_sheet_of_them() -> None:
-    few = ImageSet(SPLIT.test.images[:20], SPLIT.test.labels[:20], SPLIT.test.classes, "few")
+def test_a_contact_sheet_of_them(split: Split) -> None:
+    few = ImageSet(split.test.images[:20], split.test.labels[:20], split.test.classes, "few")
     sheet = contact_sheet(few, columns=10, cell=64)
     assert sheet.size == (230 + 10 * 68, 2 * 68 + 4)
