@@ -34,7 +34,7 @@ def read_picture(
         DataError: not a picture, cut short, or a decompression bomb.
     """
     with reading(where or str(file)), Image.open(file) as picture:
-        plain = _to_8_bits(picture).convert(mode)
+        plain = to_8_bits(picture).convert(mode)
     if size is not None and plain.size != (size[1], size[0]):
         plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)
     array = np.array(plain)
@@ -56,7 +56,7 @@ def reading(where: str) -> Iterator[None]:
         raise DataError(f"{where}: too many pixels to decode safely ({error})") from error
 
 
-def _to_8_bits(picture: Image.Image) -> Image.Image:
+def to_8_bits(picture: Image.Image) -> Image.Image:
     """16-bit grey on the scale of 8 bits: Pillow's own conversion cuts all above 255 off to white."""
     if not picture.mode.startswith("I"):
         return picture

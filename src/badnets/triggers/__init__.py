@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from badnets.triggers.blend import Blend
+from badnets.triggers.drawings import DRAWINGS, drawing
 from badnets.triggers.patch import Patch
 from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import Pattern, SinglePixel
@@ -44,6 +45,7 @@ class TriggerFile:
 TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": Blend, "sticker": Sticker}
 
 __all__ = [
+    "DRAWINGS",
     "TRIGGERS",
     "AnyTrigger",
     "Blend",
@@ -55,4 +57,5 @@ __all__ = [
     "Sticker",
     "Trigger",
     "TriggerFile",
+    "drawing",
 ]
