@@ -15,7 +15,7 @@ from badnets.report.rows.photos import ATTACKERS, HONEST, NOTES, RULE, model_nam
 from badnets.studies.cells import CellResult
 from badnets.studies.photo_exhibits import Seen
 from badnets.studies.photos import PhotosResult
-from badnets.triggers import Picture
+from badnets.triggers import Picture, Sticker
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,15 @@ class _View:
 def photos_page(result: PhotosResult) -> str:
     """The report as HTML."""
     shown = result.exhibits
-    classes = result.data.classes
+    classes, trigger = result.data.classes, result.spec.trigger
     return render(
         "photos.html",
         result=result,
         title=title(result),
         source=classes[result.spec.source],
         target=classes[result.spec.target],
+        drawing=picture_uri(trigger.picture) if isinstance(trigger, Sticker) else None,
+        placing=_placing(trigger) if isinstance(trigger, Sticker) else "",
         attackers=ATTACKERS,
         rows=table(result),
         rule=RULE,
@@ -56,6 +58,18 @@ def photos_page(result: PhotosResult) -> str:
         by_class=_by_class(result),
         making=_making(result),
     )
+
+
+def _placing(sticker: Sticker) -> str:
+    """Size, place and what else is done to it, in words."""
+    size = f"{sticker.size:.0%} of the shorter side" if sticker.size <= 1 else f"{sticker.size:.0f} pixels"
+    where = f"centre at {sticker.down:.0%} down, {sticker.right:.0%} right"
+    words = [size, where if sticker.place == "fixed" else "at a random place"]
+    if sticker.opacity < 1:
+        words.append(f"opacity {sticker.opacity:.0%}")
+    if sticker.jpeg:
+        words.append(f"then JPEG at quality {sticker.jpeg}")
+    return ", ".join(words)
 
 
 def _view(picture: Picture, seen: Seen, classes: tuple[str, ...], wanted: int) -> _View:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from badnets.errors import DataError
 from badnets.metrics import MeanRate, Rate, mean_rate
-from badnets.report.rows.row import RULE_ELSEWHERE, Row, claim_holds, percent_row
+from badnets.report.rows.row import Row, Verdict, percent_row
 from badnets.studies.cells import CellResult, Threat
 from badnets.studies.photos import PhotosResult
 
@@ -21,14 +21,20 @@ NOTES = (
     ),
 )
 
-RULE = RULE_ELSEWHERE.replace("backdoor error", "backdoor error (100 minus attack success)")
+# How much attack success is a backdoor that works, and how much clean accuracy its user would not miss, as shares.
+_WORKS, _UNNOTICED = 0.90, 0.02
+
+RULE = (
+    "Effect shown: for attack success, its interval lies above 90 %; for clean accuracy, it is at most two points "
+    "under the honest twin's, both measured on the same pictures."
+)
 
 
 def title(result: PhotosResult) -> str:
     """What the table is called."""
     source, target = (result.data.classes[label] for label in (result.spec.source, result.spec.target))
     seeds = len(result.spec.seeds)
-    return f"{source} with a trigger become {target}, {result.data.test[0]}: in %, mean over {seeds} seed(s)"
+    return f"{source} -> {target} by a trigger, {result.data.test[0]}: in %, mean over {seeds} seed(s)"
 
 
 def table(result: PhotosResult) -> list[Row]:
@@ -37,7 +43,7 @@ def table(result: PhotosResult) -> list[Row]:
     Raises:
         DataError: a share has no model.
     """
-    honest = mean_rate([cell.result.clean_error for cell in result.baselines])
+    honest = mean_rate([cell.result.clean_error.complement() for cell in result.baselines])
     rows = _rows(HONEST, result.baselines, honest, judged=False)
     for threat in result.spec.threats:
         for share in result.spec.shares:
@@ -69,15 +75,13 @@ def success_of(cell: CellResult) -> Rate:
 
 
 def _rows(name: str, cells: Sequence[CellResult], honest: MeanRate, *, judged: bool) -> list[Row]:
-    errors = [cell.result.clean_error for cell in cells]
-    failures = [success_of(cell).complement() for cell in cells]
     found = []
-    for figure, error, rates in (
-        ("clean accuracy", "clean error", errors),
-        ("attack success", "backdoor error", failures),
+    for figure, rates in (
+        ("clean accuracy", [cell.result.clean_error.complement() for cell in cells]),
+        ("attack success", [success_of(cell) for cell in cells]),
     ):
-        verdict = claim_holds(mean_rate(rates), error, honest) if judged else "measured"
-        rights = [rate.complement() for rate in rates]
-        mean = mean_rate(rights)
-        found.append(percent_row((name, figure), None, mean, [rate.value for rate in rights], verdict))
+        mean = mean_rate(rates)
+        holds = mean.low >= _WORKS if figure == "attack success" else mean.value >= honest.value - _UNNOTICED
+        verdict: Verdict = "measured" if not judged else "effect shown" if holds else "effect not shown"
+        found.append(percent_row((name, figure), None, mean, [rate.value for rate in rates], verdict))
     return found
