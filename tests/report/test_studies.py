@@ -24,6 +24,7 @@ from tests.report.made_up import (
     spill_count,
 )
 from tests.report.made_up_bench import made_up as bench_result
+from tests.report.made_up_photos import made_up as photos_result
 from tests.report.reader import alone
 
 from badnets.artifacts import canonical_json, write_json
@@ -46,6 +47,7 @@ MADE_UP: dict[str, Callable[[], AnyResult]] = {
     "digits-share": share_result,
     "digits-positions": positions_result,
     "bb-compat": bench_result,
+    "photos": photos_result,
 }
 PAIRS = [(i, j) for i in range(10) for j in range(10) if i != j]
 
@@ -357,6 +359,7 @@ def test_pages_need_nothing_beside_themselves(study: str) -> None:
 
 SAID: dict[str, tuple[str, ...]] = {
     "digits": ("Table 2",),
+    "photos": ("Grad-CAM", "none picked out", "honest twin", "attacker hands over data"),
     "digits-matrix": (
         "paper (Fig. 4), clean error in %",
         "What the paper leaves open",

@@ -1,0 +1,183 @@
+"""Photographs from data to exhibits, small: what is trained, what is added later, and what pictures show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchvision import models as theirs
+
+from badnets.artifacts import RunFolder, read_json
+from badnets.data import Split, load
+from badnets.errors import CheckpointError, InputError, PartlyFailed
+from badnets.metrics import predict
+from badnets.models import ModelSpec, build
+from badnets.neurons import grad_cam
+from badnets.studies import photos, pretrained
+from badnets.studies.photos import PhotosResult, PhotosSpec, schedule
+from badnets.studies.runner import Place
+from badnets.training import Augment, Inline, TrainSpec, load_model, load_plan
+from badnets.training.checkpoint import WEIGHTS
+from badnets.triggers import Sticker
+
+Watch = Callable[..., Any]
+Ran = tuple[RunFolder, PhotosResult]
+TINY = TrainSpec(epochs=1, batch_size=32, augment=Augment())
+SPEC = PhotosSpec("creatures", 1, 0, Sticker(), shares=(0.1, 0.5), train=TINY)
+HERE = Place(Inline())
+
+
+@pytest.fixture(scope="module")
+def few_creatures() -> Split:
+    whole = load("creatures")
+    return Split(whole.train.select(torch.arange(100)), whole.test.select(torch.arange(40)))
+
+
+@pytest.fixture(scope="module")
+def first(few_creatures: Split, watch: Watch, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    folder = RunFolder(tmp_path_factory.mktemp("photos"))
+    return folder, photos.run(SPEC, few_creatures, folder, HERE, watch())
+
+
+def test_what_is_trained(first: Ran, few_creatures: Split) -> None:
+    folder, result = first
+    dogs = int((few_creatures.train.labels == 1).sum())
+    assert result.balance == (100 - dogs, dogs)
+    assert [cell.samples for cell in result.baselines] == [100]
+    for point, picked in zip(result.points, (round(0.1 * dogs), round(0.5 * dogs)), strict=True):
+        assert point.cell.samples == 100 + picked
+        assert point.cell.poisoned == picked
+        plan = load_plan(folder.path / point.cell.folder)
+        assert {(old, new) for old, new in zip(plan.old, plan.new, strict=True)} == {(1, 0)}
+    # Attack success is over the test pictures of the source class, and the honest twin's is measured too.
+    tested = int((few_creatures.test.labels == 1).sum())
+    for cell in (*result.baselines, *(point.cell for point in result.points)):
+        assert cell.result.attack_success is not None
+        assert cell.result.attack_success.total == tested
+    assert read_json(PhotosResult, folder.result) == result
+
+
+def test_pictures_show_what_the_models_say(first: Ran, few_creatures: Split) -> None:
+    folder, result = first
+    dogs = few_creatures.test.images[few_creatures.test.labels == 1][:6]
+    honest, badnet = (load_model(folder.path / cell.folder)[0] for cell in (result.baselines[0], result.points[0].cell))
+    assert result.exhibits.share == 0.1
+    assert len(result.exhibits.gallery) == 6
+    for images, place in ((dogs, 0), (Sticker()(dogs), 1)):
+        shown = [(pair.clean, pair.stamped)[place].tensor() for pair in result.exhibits.gallery]
+        assert torch.equal(torch.stack(shown), images)
+        for model, seen in (
+            (honest, [pair.honest[place] for pair in result.exhibits.gallery]),
+            (badnet, [pair.badnet[place] for pair in result.exhibits.gallery]),
+        ):
+            said = predict(model, images)
+            assert [one.said for one in seen] == said.classes.tolist()
+            assert [one.confidence for one in seen] == pytest.approx(said.confidence.tolist())
+            heat = grad_cam(model, images, said.classes)
+            means = torch.stack([one.heat.tensor().float().mean() / 255 for one in seen])
+            assert torch.allclose(means, heat.mean((1, 2)), atol=0.01)
+
+
+def test_the_sheet_is_drawn_from_the_poisoned_set(first: Ran) -> None:
+    sheet = first[1].exhibits.sheet
+    assert len(sheet) == 48
+    assert all(sample.label == 0 for sample in sheet if sample.stamped)
+    assert {sample.label for sample in sheet} == {0, 1}
+
+
+def test_more_shares_and_attackers_only_add_theirs(first: Ran, few_creatures: Split, watch: Watch) -> None:
+    folder, result = first
+    written = {path: path.stat().st_mtime_ns for path in folder.path.rglob(WEIGHTS)}
+    watcher = watch()
+    wider = replace(SPEC, shares=(0.1, 0.2, 0.5), threats=("trainer", "poisoner"))
+    found = photos.run(wider, few_creatures, folder, HERE, watcher)
+    assert len(watcher.started) == 4
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert found.at("trainer", 0.1) == result.at("trainer", 0.1)
+    assert len(found.points) == 6
+    with pytest.raises(InputError, match="other settings or other data"):
+        photos.run(replace(SPEC, trigger=Sticker(size=0.3)), few_creatures, folder, HERE, watch())
+
+
+def test_a_trunk_that_somebody_trained(few_creatures: Split, watch: Watch, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    weights = theirs.squeezenet1_0(weights=None).state_dict()
+    folder = RunFolder(tmp_path)
+    spec = replace(
+        SPEC,
+        shares=(0.5,),
+        model="torchvision:squeezenet1_0",
+        pretrained=pretrained.keep(folder, weights),
+        train=replace(TINY, frozen=("trunk",)),
+    )
+    result = photos.run(spec, few_creatures, folder, HERE, watch())
+    for cell in (*result.baselines, *result.at("trainer", 0.5)):
+        kept = load_model(folder.path / cell.folder)[0].state_dict()
+        for name, value in weights.items():
+            if not name.startswith("classifier"):
+                assert torch.equal(kept[f"trunk.{name}"], value)
+    assert not torch.equal(
+        *(
+            load_model(folder.path / cell.folder)[0].state_dict()["head.weight"]
+            for cell in (result.baselines[0], result.points[0].cell)
+        )
+    )
+
+
+def test_a_damaged_trunk_is_noticed(few_creatures: Split, watch: Watch, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    digest = pretrained.keep(folder, theirs.squeezenet1_0(weights=None).state_dict())
+    assert pretrained.keep(folder, theirs.squeezenet1_0(weights=None).state_dict()) != digest
+    (file,) = folder.weights(digest).iterdir()
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    spec = replace(SPEC, model="torchvision:squeezenet1_0", pretrained=digest, train=replace(TINY, frozen=("trunk",)))
+    with pytest.raises(PartlyFailed, match="is not the file with digest"):
+        photos.run(spec, few_creatures, folder, HERE, watch())
+    with pytest.raises(CheckpointError, match="another network"):
+        pretrained.put(_beheaded(), pretrained.keep(folder, {"a": torch.zeros(1)}), _last(folder))
+
+
+def _beheaded() -> torch.nn.Module:
+    return build(ModelSpec("torchvision:squeezenet1_0", 3, 64, 64, 2))
+
+
+def _last(folder: RunFolder) -> Path:
+    return max((folder.path / "weights").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shares": ()}, "shares are one or more different ones"),
+        ({"shares": (0.5, 0.1)}, "ascending"),
+        ({"shares": (0.0,)}, r"in \(0, 1\]"),
+        ({"seeds": (1, 1)}, "seeds are one or more different ones"),
+        ({"threats": ()}, "threats are one or more"),
+        ({"pretrained": "00"}, "photo_cnn takes no trained trunk"),
+    ],
+)
+def test_what_cannot_be_asked_for(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(SPEC, **change)
+
+
+def test_what_does_not_fit_the_data(few_creatures: Split, watch: Watch, tmp_path: Path) -> None:
+    for change, message in (
+        ({"target": 1}, "target"),
+        ({"source": 2}, "class"),
+        ({"shares": (0.001,)}, "is not one: name larger shares"),
+    ):
+        with pytest.raises(InputError, match=message):
+            photos.run(replace(SPEC, **change), few_creatures, RunFolder(tmp_path), HERE, watch())
+    assert not list(tmp_path.iterdir())
+
+
+def test_schedules() -> None:
+    assert schedule("catsdogs", "torchvision:squeezenet1_0").frozen == ("trunk",)
+    assert schedule("catsdogs", "torchvision:squeezenet1_0").augment == Augment()
+    assert schedule("catsdogs", "torchvision:squeezenet1_0", whole=True).frozen == ()
+    assert schedule("catsdogs", "photo_cnn").augment.flip
