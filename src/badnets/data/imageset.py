@@ -60,6 +60,7 @@ class ImageSet:
         classes: the K class names, in label order.
         name: what the set is called in cards and reports, such as "mnist/train".
         skipped: files that were left out while reading, each as "path: reason".
+        treated: files that are in it but were odd, each as "path: what was found: what was done".
 
     Raises:
         DataError: lengths differ, no image, no class, or a label outside 0..K-1.
@@ -70,6 +71,7 @@ class ImageSet:
     classes: tuple[str, ...]
     name: str
     skipped: tuple[str, ...] = ()
+    treated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -105,7 +107,8 @@ class ImageSet:
 
     def select(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"], name: str | None = None) -> ImageSet:
         """The images that `index` picks, in its order."""
-        return replace(self, images=self.images[index], labels=self.labels[index], name=name or self.name, skipped=())
+        images, labels = self.images[index], self.labels[index]
+        return replace(self, images=images, labels=labels, name=name or self.name, skipped=(), treated=())
 
     @cached_property
     def digest(self) -> str:
