@@ -68,9 +68,12 @@ def _print(inventory: Inventory, copies: Duplicates) -> None:
         print_table("Copies", ["kind", "how", "files", "classes"], _first_of_each(found))
     split = "its own" if inventory.divided else "those that training makes of it"
     say(
-        f"{len(inventory.items):,} pictures, {len(inventory.left_out):,} left out, {len(inventory.aside):,} other files "
-        f"passed over; {len(copies.same):,} groups of equal pictures, {len(copies.near) + copies.unlisted:,} near pairs "
-        f"(up to {copies.threshold} of 64 bits), {len(copies.leaks):,} of all leak from training to testing "
+        f"{len(inventory.items):,} pictures, {len(inventory.left_out):,} left out, "
+        f"{len(inventory.aside):,} other files passed over"
+    )
+    say(
+        f"{len(copies.same):,} groups of equal pictures, {len(copies.near) + copies.unlisted:,} near pairs (up to "
+        f"{copies.threshold} of 64 bits); {len(copies.leaks):,} of these leak from training to testing "
         f"(the halves are {split})"
     )
 
