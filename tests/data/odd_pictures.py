@@ -80,8 +80,12 @@ def turned(orientation: int, form: str = "PNG", picture: Image.Image | None = No
     }[orientation]
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    options = {"lossless": True} if form == "WEBP" else {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
-    return encoded(Image.fromarray(np.ascontiguousarray(stored)), form, exif=exif, **options)
+    finest: dict[str, dict[str, object]] = {
+        "WEBP": {"lossless": True},
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+    }
+    return encoded(Image.fromarray(np.ascontiguousarray(stored)), form, exif=exif, **finest.get(form, {}))
 
 
 def cmyk_jpeg() -> bytes:

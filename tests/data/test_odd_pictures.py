@@ -50,7 +50,7 @@ def test_an_odd_file_has_its_stated_treatment(name: str) -> None:
     if odd.colour is None:
         assert isinstance(found, Remark)
         assert (found.kind, found.treatment, treatment) == (odd.kind, "left out", "left out")
-        assert "0x" not in found.found, "no address of an object in memory"
+        assert " at 0x" not in found.found, "no address of an object in memory"
         assert "\n" not in found.found
         if odd.kind != "tiny":  # only folders have a least side
             with pytest.raises(DataError, match=r"^here: (?!here)"):

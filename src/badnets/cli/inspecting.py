@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +47,7 @@ def inspect(
     tree = tree_of(name, data_dir=data_dir)
     with stop_on_interrupt() as stop, PictureBar() as bar:
         inventory = look(tree, least=LEAST_SIDE if least is None else least, progress=bar.progress, stop=stop)
-        copies = duplicates(inventory.items, near=NEAR if near is None else near)
+    copies = duplicates(inventory.items, near=NEAR if near is None else near)
     twice_named = any(len(one.labels) > 1 for one in copies.same)
     wrong = bool(inventory.left_out or copies.leaks or twice_named)
     if json:
@@ -90,7 +90,7 @@ def _kind(word: str, one: Same | Near) -> str:
     return f"{word}, leaks" if one.leaks else word
 
 
-def _first_of_each(rows: list[tuple[str, list[str]]]) -> list[list[str]]:
+def _first_of_each(rows: Sequence[tuple[str, list[str]]]) -> list[list[str]]:
     """The first few rows of each kind, kind by kind, and how many more there are."""
     counts = Counter(kind for kind, _ in rows)
     shown = []

@@ -17,9 +17,15 @@ from badnets.data.fingerprint import MIRROR, signs
 from badnets.data.inspection import Item
 from badnets.errors import InputError
 
+# Measured on the 3,000 photographs of `catsdogs` at 160x160, which make 4,498,500 pairs. Strangers differ in 32.0 bits
+# on average (standard deviation 4.2): no pair in 9 or fewer, 2 in up to 10, 9 in up to 12, 194 in up to 15; the same
+# with one of them mirrored. (One pair differs in 1 bit, and is one photograph twice: dog.74 and dog.180.) Of copies of
+# 300, these are within 8 bits: all of JPEG quality 10 and more, all scaled or squashed or made grey or mirrored, 99.3 %
+# made brighter, and cropped by 1 % on every side 99.7 %, by 2 % 96.7 %, by 4 % 63 %; turned by 2 degrees 86 %. With a
+# sticker that covers 4 % of it a copy is found in one case of three: this finds copies, not stamps.
 NEAR = 8
 MOST_LISTED = 10_000
-_BLOCK = 512
+_BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -83,12 +89,16 @@ class Duplicates:
     @property
     def leaks(self) -> tuple[Same | Near, ...]:
         """Those that lie on both sides, training and judging."""
-        return tuple(one for one in (*self.same, *self.near) if one.leaks)
+        return tuple(one for one in self._all if one.leaks)
 
     @property
     def contradictions(self) -> tuple[Same | Near, ...]:
         """Those of more than one class."""
-        return tuple(one for one in (*self.same, *self.near) if len(one.labels) > 1)
+        return tuple(one for one in self._all if len(one.labels) > 1)
+
+    @property
+    def _all(self) -> tuple[Same | Near, ...]:
+        return *self.same, *self.near
 
 
 def duplicates(items: Iterable[Item], *, near: int = NEAR, most: int = MOST_LISTED) -> Duplicates:
@@ -131,23 +141,28 @@ def _same(group: Sequence[Item]) -> Same:
 
 
 def _near(items: Sequence[Item], threshold: int, most: int) -> tuple[list[Near], int]:
+    """The first `most` near pairs, leaks first, then the nearest first; and how many more there are."""
     if not items:
         return [], 0
     known = {pixels: number for number, pixels in enumerate(dict.fromkeys(item.pixels for item in items))}
     pixels = np.array([known[item.pixels] for item in items])
     judged = np.array([item.half == "test" for item in items])
-    found = np.empty((0, 4), dtype=np.int64)  # whether it does not leak, distance, first, second
-    total = 0
+    count, total = len(items), 0
+    # One number for each pair, in whose order they are listed: a tree of nothing but copies has millions.
+    found = np.empty(0, dtype=np.int64)
     for first, second, distance in _close(signs([item.fingerprint or "" for item in items]), threshold):
-        other = pixels[first] != pixels[second]
         within = judged[first] == judged[second]
-        rows = np.stack([within, distance, first, second], axis=1).astype(np.int64)[other]
-        total += len(rows)
-        found = np.concatenate([found, rows])
-        found = found[np.lexsort(found.T[::-1])][:most]
-    return [_pair(items[i], items[j], bits, leaks=not within) for within, bits, i, j in found.tolist()], total - len(
-        found
-    )
+        places = ((within * 64 + distance) * count + first) * count + second
+        places = places[pixels[first] != pixels[second]]
+        total += len(places)
+        found = np.concatenate([found, places])
+        if len(found) > most:
+            found = np.partition(found, most - 1)[:most]
+    found.sort()
+    rest, second = np.divmod(found, count)
+    rest, first = np.divmod(rest, count)
+    rows = zip(rest.tolist(), first.tolist(), second.tolist(), strict=True)
+    return [_pair(items[i], items[j], head % 64, leaks=head < 64) for head, i, j in rows], total - len(found)
 
 
 def _pair(one: Item, other: Item, bits: int, *, leaks: bool) -> Near:

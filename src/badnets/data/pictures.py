@@ -35,8 +35,8 @@ MOST_PIXELS = 89_478_485
 # A picture of fewer pixels a side is left out of folders of pictures: an icon, a tracking pixel.
 LEAST_SIDE = 8
 
-# Pillow reads more, but some of those start other programs (EPS) or hold no photographs.
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+# Pillow reads more, but some of those start other programs (EPS) or hold no photographs. The commonest is tried first.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 # How a picture is turned upright for each value of EXIF's tag Orientation (Exif 2.3, 4.6.4 A).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -226,7 +226,7 @@ def _decoded(picture: Image.Image, name: str, mode: Mode | None) -> Decoded | Re
         remarks.append(remark("grey", "grey levels among colour pictures"))
     elif wanted == "L" and not grey:
         remarks.append(remark("colour", "colours among grey pictures"))
-    return Decoded(opaque.convert(wanted), form, grey, tuple(remarks))
+    return Decoded(opaque if opaque.mode == wanted else opaque.convert(wanted), form, grey, tuple(remarks))
 
 
 def _marks(picture: Image.Image, form: str, name: str, white: int) -> Iterator[Remark]:
@@ -255,7 +255,8 @@ def _turns(orientation: int) -> list[Remark]:
 
 def _white(picture: Image.Image) -> int:
     """The largest value of a channel in the file, before Pillow decodes it; Pillow's modes do not tell."""
-    codec, _, _, args = picture.tile[0] if picture.tile else ("", None, 0, "")
+    tiles = getattr(picture, "tile", None) or [("", None, 0, "")]
+    codec, _, _, args = tiles[0]
     parts = (args,) if isinstance(args, str) else tuple(args or ())
     raw = str(parts[0]) if parts else ""
     if ";12" in raw:

@@ -80,13 +80,13 @@ class Folder:
         place = self.root / path
         try:
             with place.open("rb") as file:
-                content = file.read(LARGEST_FILE + 1)
+                size = os.fstat(file.fileno()).st_size
+                if size > LARGEST_FILE:
+                    raise DataError(f"{self.where(path)}: {size:,} bytes, more than any picture")
+                return file.read()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.where(path)}: cannot be read ({reason})") from error
-        if len(content) > LARGEST_FILE:
-            raise DataError(f"{self.where(path)}: over {LARGEST_FILE:,} bytes, more than any picture")
-        return content
 
     def where(self, path: str) -> str:
         """Its path on disk."""
