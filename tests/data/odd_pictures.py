@@ -138,6 +138,9 @@ ODD = {
     "apng": Odd("frames", ".png", lambda: animated("PNG"), (255, 0, 0)),
     "webp": Odd("frames", ".webp", lambda: animated("WEBP"), (255, 0, 0)),
     "pages": Odd("frames", ".tif", lambda: animated("TIFF"), (255, 0, 0)),
+    "two shots": Odd(
+        "frames", ".jpg", lambda: encoded(plain(_RED), "MPO", save_all=True, append_images=[plain((0, 0, 9))]), _RED, 2
+    ),
     "on its side": Odd("rotated", ".jpg", lambda: turned(6, "JPEG", plain()), _RED, 2),
     "orientation 9": Odd("odd mark", ".jpg", odd_exif, _RED, 2),
     "cmyk jpeg": Odd("cmyk", ".jpg", cmyk_jpeg, (255, 0, 0), 2),

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from tests.data.odd_pictures import ODD, encoded, photograph, plain, turned
 
@@ -200,3 +202,52 @@ def test_a_size_is_for_photographs() -> None:
         catalog.tree_of("digits")
     with pytest.raises(InputError, match="unknown data set"):
         catalog.tree_of("xyzzy")
+
+
+# --- any tree ---
+
+
+class Names:
+    """A tree of nothing but names."""
+
+    name = "made"
+
+    def __init__(self, paths: set[str]) -> None:
+        self.paths = paths
+
+    def files(self) -> tuple[str, ...]:
+        return tuple(sorted(self.paths, key=lambda path: path.split("/")))
+
+    def folders(self) -> tuple[str, ...]:
+        parts = [path.split("/") for path in self.paths]
+        found = {"/".join(part[:depth]) for part in parts for depth in range(1, len(part))}
+        return tuple(sorted(found, key=lambda path: path.split("/")))
+
+    def read(self, path: str) -> bytes:
+        raise DataError(path)
+
+    def where(self, path: str) -> str:
+        return path or "made"
+
+
+parts = st.sampled_from(["a", "b", "train", "Test", "val", "c.jpg", "d.txt"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sets(st.lists(parts, min_size=1, max_size=5).map("/".join), max_size=12))
+def test_every_file_has_one_place(paths: set[str]) -> None:
+    folders = {path.rpartition("/")[0] for path in paths}
+    paths -= {above for path in folders for above in [path, *("/".join(path.split("/")[:n]) for n in range(5))]}
+    tree = Names(paths)
+    try:
+        found = arrange(tree)
+    except DataError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - a tree that is no data set is refused
+        return
+    placed = [path for path, _ in (*found.train, *(found.test or ()))]
+    assert sorted([*placed, *found.aside]) == sorted(paths)
+    assert list(found.classes) == sorted(set(found.classes))
+    for half in (found.train, found.test or ()):
+        labels = [label for _, label in half]
+        assert labels == sorted(labels)
+        assert all(f"{found.classes[label]}/" in path for path, label in half)

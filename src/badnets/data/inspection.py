@@ -103,6 +103,11 @@ class Inventory:
         """The pictures that are not read, each with a remark that says why."""
         return tuple(item for item in self.items if not item.kept)
 
+    def pictures(self, half: Half) -> tuple[tuple[str, int], ...]:
+        """Path and class number of each picture of that half that is kept, in the order in which `load` has them."""
+        numbers = {label: number for number, label in enumerate(self.classes)}
+        return tuple((item.path, numbers[item.label]) for item in self.items if item.kept and item.half == half)
+
 
 def inspect(
     tree: Tree,

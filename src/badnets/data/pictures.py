@@ -11,7 +11,7 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,9 @@ Mode = Literal["L", "RGB", "RGBA"]
 
 # A picture of more pixels is not decoded: a few bytes can promise any number. Pillow warns from the same number on.
 MOST_PIXELS = 89_478_485
+# Of pictures with more pixels only one is decoded at a time, in whatever thread: it takes hundreds of megabytes.
+_LARGE = 1 << 24
+_alone = threading.Lock()
 # A picture of fewer pixels a side is left out of folders of pictures: an icon, a tracking pixel.
 LEAST_SIDE = 8
 
@@ -79,7 +82,10 @@ def decode(content: bytes, name: str = "", *, mode: Mode | None = None, least: i
         return remark("empty", "not a readable picture (an empty file, 0 bytes)")
     try:
         with _quiet(), Image.open(io.BytesIO(content), formats=_formats()) as picture:
-            return _unfit(picture, least) or _decoded(picture, name, mode)
+            if refusal := _unfit(picture, least):
+                return refusal
+            with _alone if picture.width * picture.height > _LARGE else nullcontext():
+                return _decoded(picture, name, mode)
     except UnidentifiedImageError:
         kind, what = nature(content)
         return remark(kind, f"not a readable picture ({what})")
@@ -275,10 +281,14 @@ def _to_8_bits(picture: Image.Image, white: int) -> Image.Image | None:
         if white > 255:  # the transparent colour is a deep one, which no 8-bit pixel has
             picture.info.pop("transparency", None)
         return picture
-    values = np.asarray(picture, dtype=np.int64)
-    if values.min() < 0 or values.max() > 65535:
+    levels = np.asarray(picture)
+    if levels.min() < 0 or levels.max() > 65535:
         return None
-    return Image.fromarray(((values * 255 + white // 2) // white).astype(np.uint8))
+    scaled = levels.astype(np.uint32)
+    scaled *= 255
+    scaled += white // 2
+    scaled //= white
+    return Image.fromarray(scaled.astype(np.uint8))
 
 
 def _on_white(picture: Image.Image) -> tuple[Image.Image, bool]:
