@@ -58,9 +58,13 @@ def inspect(
 
 
 def _print(inventory: Inventory, copies: Duplicates) -> None:
-    rows = [[one.half or "both", one.label, f"{one.found:,}", f"{one.kept:,}"] for one in inventory.balance]
+    from badnets.data.remarks import TREATMENTS
+
+    rows = [[one.half or "all", one.label, f"{one.found:,}", f"{one.kept:,}"] for one in inventory.balance]
     print_table(inventory.name, ["half", "class", "#pictures", "#kept"], rows)
+    kinds = list(TREATMENTS)  # what is left out comes first
     odd = [(told.kind, [told.kind, item.path, str(told)]) for item in inventory.items for told in item.remarks]
+    odd.sort(key=lambda row: kinds.index(row[0]))
     if odd:
         print_table("Odd files", ["kind", "file", "what was found: what is done"], _first_of_each(odd))
     found = [(kind, [kind, *cells]) for kind, cells in _copies(copies)]
@@ -80,9 +84,10 @@ def _print(inventory: Inventory, copies: Duplicates) -> None:
 
 def _copies(copies: Duplicates) -> Iterable[tuple[str, list[str]]]:
     for one in copies.same:
-        yield _kind("equal", one), [f"same {one.by}", ", ".join(one.paths), ", ".join(one.labels)]
+        more = f" and {len(one.paths) - _SHOWN:,} more" if len(one.paths) > _SHOWN else ""
+        yield _kind("equal", one), [f"same {one.by}", ", ".join(one.paths[:_SHOWN]) + more, ", ".join(one.labels)]
     for pair in copies.near:
-        how = f"{pair.distance} bits{', mirrored' if pair.mirrored else ''}"
+        how = f"{pair.distance} of 64 bits{', mirrored' if pair.mirrored else ''}"
         yield _kind("near", pair), [how, ", ".join(pair.paths), ", ".join(pair.labels)]
 
 

@@ -89,8 +89,8 @@ def decode(content: bytes, name: str = "", *, mode: Mode | None = None, least: i
     except UnidentifiedImageError:
         kind, what = nature(content)
         return remark(kind, f"not a readable picture ({what})")
-    except Image.DecompressionBombError as error:
-        return remark("too large", f"too many pixels to decode safely ({error})")
+    except Image.DecompressionBombError:  # from twice as many on
+        return remark("too large", f"too many pixels to decode safely (over {2 * MOST_PIXELS:,})")
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise a dozen kinds about damaged files
