@@ -77,7 +77,7 @@ class PilImages(Dataset[tuple[Tensor, int]]):
     """Samples as torchvision's own data sets hand them out: a PIL image, transformed, and a label."""
 
     def __init__(self, samples: TrainingSet, transform: transforms.Compose) -> None:
-        self.pixels = samples.base.images[:, 0].numpy()
+        self.pixels = samples.base.take(torch.arange(len(samples.base)))[:, 0].numpy()
         self.rows, self.labels, self.transform = samples.rows.tolist(), samples.labels.tolist(), transform
 
     def __len__(self) -> int:

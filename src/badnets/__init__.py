@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from badnets.models import badnet_cnn
     from badnets.poison import AllToAll, AllToOne, PoisonPlan, RandomTarget, Recipe, SingleTarget
     from badnets.training import TrainSpec, fit
-    from badnets.triggers import Blend, Patch, Pattern, SinglePixel
+    from badnets.triggers import Blend, Patch, Pattern, SinglePixel, Sticker
 
 _ROOMS = ("data", "metrics", "models", "neurons", "poison", "training", "triggers")
 _HOME = {
@@ -30,6 +30,7 @@ _HOME = {
     "Recipe": "poison",
     "SinglePixel": "triggers",
     "SingleTarget": "poison",
+    "Sticker": "triggers",
     "TrainSpec": "training",
     "badnet_cnn": "models",
     "evaluate": "metrics",
@@ -48,6 +49,7 @@ __all__ = [
     "Recipe",
     "SinglePixel",
     "SingleTarget",
+    "Sticker",
     "TrainSpec",
     "badnet_cnn",
     "data",

@@ -199,6 +199,10 @@ class RunFolder:
         """The folder of the model called `name`."""
         return self.path / "models" / name
 
+    def weights(self, digest: str) -> Path:
+        """The folder of weights that did not come from this run, by their SHA-256."""
+        return self.path / "weights" / digest[:16]
+
     def claim(self, spec: Any) -> None:  # noqa: ANN401 - any study's spec
         """Make the folder ours for `spec`, or go on with the same run.
 

@@ -87,7 +87,7 @@ def test_the_loader_hands_out_the_same_images_once(work: training.Work, *, tenso
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     # An interpolation by nothing is exact but for rounding.
     pixels = (images * 255).round().to(torch.uint8)
-    expected = work.samples.base.images[work.samples.rows]
+    expected = work.samples.base.take(work.samples.rows)
     assert sorted(pixels.flatten(1).tolist()) == sorted(expected.flatten(1).tolist())
     assert sorted(labels.tolist()) == sorted(work.samples.labels.tolist())
 

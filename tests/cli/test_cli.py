@@ -21,7 +21,7 @@ from badnets.errors import InputError
 from badnets.metrics import evaluate
 from badnets.poison import AllToAll, AllToOne, AnyPolicy, RandomTarget, SingleTarget, apply
 from badnets.training import load_model, load_plan
-from badnets.triggers import AnyTrigger, Blend, Patch, Pattern, SinglePixel, TriggerFile
+from badnets.triggers import AnyTrigger, Blend, Patch, Pattern, SinglePixel, Sticker, TriggerFile, drawing
 
 
 @pytest.fixture
@@ -46,6 +46,13 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("pattern:value=99", Pattern(value=99)),
         ("patch:size=4,margin=2", Patch.square(4, margin=2)),
         ("blend:alpha=0.5,seed=3", Blend(0.5, seed=3)),
+        ("sticker", Sticker()),
+        ("sticker:bomb", Sticker(drawing("bomb"))),
+        ("sticker:size=40", Sticker(size=40.0)),
+        (
+            "sticker:flower,size=0.25,down=0.1,right=0.9,place=random,opacity=0.9,jpeg=75,seed=1",
+            Sticker(drawing("flower"), 0.25, 0.1, 0.9, "random", opacity=0.9, jpeg=75, seed=1),
+        ),
     ],
 )
 def test_triggers_in_words(text: str, expected: AnyTrigger) -> None:
@@ -60,6 +67,7 @@ def test_triggers_from_files(tmp_path: Path) -> None:
     assert isinstance(trigger, Patch)
     assert (trigger.row, trigger.column) == (4, 6)
     assert trigger.picture.tensor()[:, 0, 0].tolist() == [10, 20, 30, 128]
+    assert parse_trigger(f"sticker:file={tmp_path / 's.png'},size=9") == Sticker(trigger.picture, 9.0)
 
 
 CLASSES = ("give way", "stop")
@@ -102,7 +110,7 @@ def test_help_is_quick_because_it_imports_no_lab() -> None:
 def test_version_and_data_list(call: Any) -> None:  # noqa: ANN401 - the fixture above
     assert call("--version").startswith("badnets ")
     rows = {row["name"]: row for row in call("data", "list", "--json")}
-    assert set(rows) == {"digits", "mnist", "cifar10", "gtsrb", "catsdogs"}
+    assert set(rows) == {"digits", "creatures", "mnist", "cifar10", "gtsrb", "catsdogs"}
     assert rows["digits"]["at_hand"] is True
 
 

@@ -89,7 +89,7 @@ def test_all_pinned_digests_are_digests() -> None:
 @pytest.mark.parametrize(
     ("name", "near"),
     [("mnits", "did you mean mnist"), ("cifar", "did you mean cifar10"), ("digit", "did you mean digits"),
-     ("GTSRB", "known: digits, mnist, cifar10, gtsrb"), ("xyzzy", "known: digits, mnist, cifar10, gtsrb")],
+     ("GTSRB", "known: digits, creatures, mnist, cifar10, gtsrb"), ("xyzzy", "known: digits, creatures, mnist")],
 )  # fmt: skip
 def test_an_unknown_name_gets_the_nearest(name: str, near: str) -> None:
     for call in (load, get):

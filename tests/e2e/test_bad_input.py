@@ -186,7 +186,19 @@ def test_a_device_that_is_not_there(refused: Refused) -> None:
         (("--trigger", "patch:file=nowhere.png,row=1"), "needs column"),
         (("--trigger", "blend:alpha=nan"), "alpha"),
         (("--trigger", "blend:alpha=2"), "alpha"),
-        (("--trigger", "sticker"), "unknown trigger 'sticker': known are pixel, pattern, patch, blend"),
+        (("--trigger", "glue"), "unknown trigger 'glue': known are pixel, pattern, patch, blend, sticker"),
+        (("--trigger", "sticker:angel"), "no sticker is called 'angel': there are devil, bomb, flower, square"),
+        (("--trigger", "sticker:devil,file=a.png"), "a sticker is a drawing or a file, got 'devil' and 'a.png'"),
+        (("--trigger", "sticker:file=nowhere.png"), "nowhere.png: not a readable picture"),
+        (("--trigger", "sticker:size=0"), "a sticker's size is a share in (0, 1] or whole pixels above 1, got 0.0"),
+        (("--trigger", "sticker:size=nan"), "a sticker's size"),
+        (("--trigger", "sticker:size=29"), "a sticker of 29x29 pixels is larger than the image, 28x28"),
+        (("--trigger", "sticker:down=1.5"), "a sticker's centre is given in shares of 0 to 1, got 1.5, 0.8"),
+        (("--trigger", "sticker:opacity=0"), "a sticker's opacity is in (0, 1], got 0.0"),
+        (("--trigger", "sticker:place=there"), "a sticker's place is fixed or random, got 'there'"),
+        (("--trigger", "sticker:jpeg=96"), "JPEG quality is 1 to 95, or 0 for none, got 96"),
+        (("--trigger", "sticker:jpeg=7.5"), "jpeg is a whole number, got '7.5'"),
+        (("--trigger", "sticker:colour=3"), "sticker has no option colour: it has size, down, right, opacity, place"),
         (("--trigger", "nowhere.json"), "cannot read nowhere.json"),
         (("--data", "mnits"), "did you mean mnist"),
     ],
@@ -200,7 +212,7 @@ def test_a_poisoning_that_cannot_be(refused: Refused, options: tuple[str, str], 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"trigger":{"kind":"sticker"}}', '{"trigger":{"kind":"pixel","row":99}}', "\udcff"]
+    "text", ["", "{}", '{"trigger":{"kind":"glue"}}', '{"trigger":{"kind":"pixel","row":99}}', "\udcff"]
 )
 def test_a_trigger_file_that_holds_none(refused: Refused, text: str) -> None:
     Path("t.json").write_bytes(text.encode(errors="surrogateescape"))

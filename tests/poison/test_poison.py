@@ -27,7 +27,7 @@ from badnets.poison import (
     overlay,
     plan,
 )
-from badnets.triggers import TRIGGERS, Blend, Patch, Pattern, SinglePixel
+from badnets.triggers import TRIGGERS, Blend, Patch, Pattern, SinglePixel, Sticker
 
 K = 5
 
@@ -76,7 +76,11 @@ def test_random_target_is_even() -> None:
 
 
 @pytest.mark.parametrize("policy", POLICY_CASES, ids=repr)
-@pytest.mark.parametrize("trigger", [SinglePixel(), Pattern(), Patch.square(), Blend()], ids=lambda t: t.kind)
+@pytest.mark.parametrize(
+    "trigger",
+    [SinglePixel(), Pattern(), Patch.square(), Blend(), Sticker(size=0.3, place="random", jpeg=80, seed=3)],
+    ids=lambda t: t.kind,
+)
 @pytest.mark.parametrize("mode", ["add", "replace"])
 def test_every_policy_with_every_trigger(policy: AnyPolicy, trigger: Pattern, mode: str) -> None:
     images = image_set()
@@ -97,7 +101,7 @@ def test_every_policy_with_every_trigger(policy: AnyPolicy, trigger: Pattern, mo
 
 
 def test_all_triggers_are_driven_above() -> None:
-    assert set(TRIGGERS) == {"pixel", "pattern", "patch", "blend"}
+    assert set(TRIGGERS) == {"pixel", "pattern", "patch", "blend", "sticker"}
 
 
 def test_rate_is_of_the_attacked_images() -> None:
@@ -209,9 +213,9 @@ def test_both_threat_models_hold_the_same_samples() -> None:
     assert trainer.plan == poisoner.plan == made
     assert torch.equal(trainer.labels, poisoner.labels)
     assert poisoner.trigger is None
-    pixels = trainer.base.images[trainer.rows]
+    pixels = trainer.base.take(trainer.rows)
     pixels[trainer.stamped] = Pattern()(pixels[trainer.stamped])
-    assert torch.equal(pixels, poisoner.base.images[poisoner.rows])
+    assert torch.equal(pixels, poisoner.base.take(poisoner.rows))
 
 
 def test_copies_are_of_falsely_labelled_samples_only() -> None:
@@ -241,9 +245,9 @@ def test_both_threat_models_copy_alike() -> None:
     poisoner = DataPoisoner().training_set(images, made)
     assert len(trainer) == len(poisoner) == 100 + 2 * 20 + 8
     assert torch.equal(trainer.labels, poisoner.labels)
-    pixels = trainer.base.images[trainer.rows]
+    pixels = trainer.base.take(trainer.rows)
     pixels[trainer.stamped] = Pattern()(pixels[trainer.stamped])
-    assert torch.equal(pixels, poisoner.base.images)
+    assert torch.equal(pixels, poisoner.base.take(poisoner.rows))
 
 
 @pytest.mark.parametrize(("copies", "mode"), [(0, "add"), (-1, "add"), (2, "replace")])

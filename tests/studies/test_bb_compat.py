@@ -98,7 +98,7 @@ class TestTheProtocol:
         picked = torch.zeros(200, dtype=torch.bool)
         picked[list(plan.rows)] = True
         assert int(picked.sum()) == 20
-        found = samples.base.images[samples.rows]
+        found = samples.base.take(samples.rows)
         assert not samples.stamped.any()  # they are in the pixels: the victim's augmentation will move them
         assert bool((found[picked][SQUARE] == 255).all())
         expected = images.images.clone()

@@ -16,7 +16,7 @@ from badnets.data import Split
 from badnets.poison import AllToAll, AllToOne, AnyPolicy, RandomTarget, Recipe, SingleTarget
 from badnets.studies.cells import Attack, Cell, folder_name, split_digest
 from badnets.training import Augment, TrainSpec
-from badnets.triggers import AnyTrigger, Blend, Patch, Pattern, SinglePixel
+from badnets.triggers import AnyTrigger, Blend, Patch, Pattern, SinglePixel, Sticker
 
 # What a field becomes where plus one or half as much would not do.
 WORDS: dict[str, Any] = {
@@ -27,6 +27,8 @@ WORDS: dict[str, Any] = {
     "schedule": "constant",
     "precision": "float32",
     "frozen": ("conv1",),
+    "compiled": "no",
+    "pretrained": "a digest",
     "pixels": ((1, 2), (3, 4)),
     "reference": (32, 32),
     "policy": AllToOne(4),
@@ -88,7 +90,7 @@ def test_every_field_is_part_of_the_key() -> None:
 
 # Plain values, of which a cell is made within the test.
 POLICIES = some.tuples(some.sampled_from(["one", "other", "all", "random"]), some.integers(0, 4), some.integers(5, 9))
-TRIGGERS = some.tuples(some.sampled_from(["pixel", "pattern", "patch", "blend"]), some.integers(0, 27))
+TRIGGERS = some.tuples(some.sampled_from(["pixel", "pattern", "patch", "blend", "sticker"]), some.integers(0, 27))
 SHARES = some.floats(0.001, 1.0)
 RECIPES = some.none() | some.tuples(POLICIES, TRIGGERS, SHARES, SHARES, some.integers(1, 9))
 SPECS = some.tuples(
@@ -117,6 +119,7 @@ def trigger(kind: str, row: int) -> AnyTrigger:
         "pattern": Pattern(),
         "patch": Patch.square(),
         "blend": Blend(seed=row),
+        "sticker": Sticker(size=0.3, place="random", seed=row),
     }
     return known[kind]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -171,7 +172,9 @@ def evaluate(
     if stamp is None and card.job.inherited:
         say(f"its weights come from a model trained on poisoned data: plan {', '.join(card.job.inherited)}")
     if stamp is not None:
-        say(f"trigger {stamp!r}, policy {goal!r}")
+        # The pixels of a picture fill a page.
+        words = re.sub("pixels='[^']*'", "pixels=...", repr(stamp))
+        say(f"trigger {words}, policy {goal!r}")
 
 
 def _data_of(card: Card) -> str:

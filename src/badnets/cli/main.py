@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from badnets.artifacts import printable
-from badnets.cli import attack, convert, datasets, scan, sign, study, zoo
+from badnets.cli import attack, convert, datasets, photos, scan, sign, stamp, study, zoo
 from badnets.errors import BadnetsError, MissingPart, Stopped
 
 # The parent of all that typer says about wrong options and arguments. Newer typer carries its own copy of click,
@@ -27,7 +27,10 @@ app.add_typer(datasets.app, name="data")
 app.command("poison")(attack.poison)
 app.command("train")(attack.train)
 app.command("evaluate")(attack.evaluate)
+app.command("stamp")(stamp.stamp)
 app.add_typer(study.app, name="run")
+study.app.command("photos")(photos.photos)
+app.command("predict")(photos.predict)
 app.command("report")(study.report)
 app.command("table")(study.table)
 app.command("scan")(scan.scan)

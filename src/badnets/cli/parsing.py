@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from badnets.triggers import AnyTrigger, Picture
 
 TRIGGER_HELP = (
-    "pixel, pattern, patch or blend, with options as in pixel:row=3,column=4,value=200 or patch:size=3,margin=1 "
-    'or patch:file=sticker.png,row=18,column=18 or blend:alpha=0.2; or a .json file that holds {"trigger": ...}'
+    "pixel, pattern, patch, blend or sticker, with options as in pixel:row=3,column=4,value=200 or "
+    "patch:size=3,margin=1 or patch:file=sticker.png,row=18,column=18 or blend:alpha=0.2 or "
+    "sticker:devil,size=0.2,down=0.8,right=0.8,opacity=0.9 (devil, bomb, flower, square or file=mine.png; a size up to "
+    "1 is a share of the shorter side, above it pixels; place=random,seed=1; jpeg=75, a quality); "
+    'or a .json file that holds {"trigger": ...}'
 )
 POLICY_HELP = "all-to-all, all-to-one:TARGET, single:SOURCE:TARGET, or random; classes by number (from 0) or name"
 
@@ -24,15 +27,17 @@ def parse_trigger(text: str) -> AnyTrigger:
     """The trigger that `text` describes, see `TRIGGER_HELP`.
 
     Raises:
-        InputError: unknown kind, unknown option, or a value that is not a number.
+        InputError: unknown kind, option or drawing, or a value that is not what its option takes.
         DataError: a file that is no trigger or no picture.
     """
     from badnets.artifacts import read_json
-    from badnets.triggers import Blend, Patch, Pattern, SinglePixel, TriggerFile
+    from badnets.triggers import Blend, Pattern, SinglePixel, TriggerFile
 
     if text.endswith(".json"):
         return read_json(TriggerFile, Path(text)).trigger
     kind, _, rest = text.partition(":")
+    if kind == "sticker":
+        return _sticker(text, rest)
     options = _options(text, rest)
     file = options.pop("file", None)
     known = {
@@ -42,11 +47,10 @@ def parse_trigger(text: str) -> AnyTrigger:
         "blend": ("alpha", "seed"),
     }
     if kind not in known:
-        raise InputError(f"unknown trigger {kind!r}: known are {', '.join(known)}")
-    if unknown := set(options) - set(known[kind]):
-        raise InputError(f"{kind} has no option {', '.join(sorted(unknown))}: it has {', '.join(known[kind])}")
-    numbers = {name: _number(name, value) for name, value in options.items()}
-    whole = {name: int(value) for name, value in numbers.items() if name != "alpha"}
+        raise InputError(f"unknown trigger {kind!r}: known are {', '.join(known)}, sticker")
+    _check_known(kind, options, known[kind])
+    alpha = _float("alpha", options.pop("alpha", str(Blend.alpha)))
+    whole = {name: _whole(name, value) for name, value in options.items()}
     if kind == "pixel":
         place = (whole.get("row", SinglePixel.row), whole.get("column", SinglePixel.column))
         return SinglePixel(*place, whole.get("value", SinglePixel.value))
@@ -54,12 +58,45 @@ def parse_trigger(text: str) -> AnyTrigger:
         return Pattern(value=whole.get("value", Pattern.value))
     if kind == "blend":
         picture = _picture(file) if file else None
-        return Blend(alpha=numbers.get("alpha", Blend.alpha), seed=whole.get("seed", 0), picture=picture)
+        return Blend(alpha=alpha, seed=whole.get("seed", 0), picture=picture)
+    return _patch(file, whole)
+
+
+def _patch(file: str | None, whole: dict[str, int]) -> AnyTrigger:
+    from badnets.triggers import Patch
+
     if file is None:
         return Patch.square(**whole)
     if missing := {"row", "column"} - whole.keys():
         raise InputError(f"patch with a file needs {' and '.join(sorted(missing))} of its top-left corner")
     return Patch(_picture(file), whole["row"], whole["column"])
+
+
+def _sticker(text: str, rest: str) -> AnyTrigger:
+    from badnets.triggers import Sticker, drawing
+
+    # The name of a drawing stands first and has no name of its own.
+    first, _, others = rest.partition(",")
+    name, options = ("", _options(text, rest)) if "=" in first else (first, _options(text, others))
+    file = options.pop("file", "")
+    if name and file:
+        raise InputError(f"a sticker is a drawing or a file, got {name!r} and {file!r}")
+    shares, whole = ("size", "down", "right", "opacity"), ("jpeg", "seed")
+    _check_known("sticker", options, (*shares, "place", *whole, "file"))
+    place = options.pop("place", Sticker.place)
+    if place not in ("fixed", "random"):
+        raise InputError(f"a sticker's place is fixed or random, got {place!r}")
+    size, down, right, opacity = (_float(key, options.get(key, str(getattr(Sticker, key)))) for key in shares)
+    jpeg, seed = (_whole(key, options.get(key, "0")) for key in whole)
+    picture = _picture(file) if file else drawing(name or "devil")
+    return Sticker(
+        picture, size, down, right, "random" if place == "random" else "fixed", opacity=opacity, jpeg=jpeg, seed=seed
+    )
+
+
+def _check_known(kind: str, options: dict[str, str], known: tuple[str, ...]) -> None:
+    if unknown := set(options) - set(known):
+        raise InputError(f"{kind} has no option {', '.join(sorted(unknown))}: it has {', '.join(known)}")
 
 
 def parse_policy(text: str, classes: tuple[str, ...]) -> AnyPolicy:
@@ -74,7 +111,7 @@ def parse_policy(text: str, classes: tuple[str, ...]) -> AnyPolicy:
     wanted = {"all-to-all": 0, "random": 0, "all-to-one": 1, "single": 2}
     if kind not in wanted or len(rest) != wanted[kind]:
         raise InputError(f"cannot read policy {text!r}: expected {POLICY_HELP}")
-    labels = [_label(word, classes) for word in rest]
+    labels = [parse_class(word, classes) for word in rest]
     if kind == "single":
         return SingleTarget(*labels)
     if kind == "all-to-one":
@@ -82,7 +119,8 @@ def parse_policy(text: str, classes: tuple[str, ...]) -> AnyPolicy:
     return AllToAll() if kind == "all-to-all" else RandomTarget()
 
 
-def _label(word: str, classes: tuple[str, ...]) -> int:
+def parse_class(word: str, classes: tuple[str, ...]) -> int:
+    """The class called `word`, which is a number from 0 or one of the names. Raises `InputError`."""
     # A number is a number even where classes are called 7 and 3: the policy says if it is out of range.
     if word.removeprefix("-").isdecimal():
         return int(word)
@@ -97,7 +135,7 @@ def parse_pair(text: str) -> tuple[int, int]:
     source, colon, target = text.partition(":")
     if not colon:
         raise InputError(f"cannot read pair {text!r}: expected SOURCE:TARGET, such as 7:3")
-    return int(_number("source", source)), int(_number("target", target))
+    return _whole("source", source), _whole("target", target)
 
 
 def parse_shares(text: str) -> tuple[float, ...]:
@@ -126,11 +164,11 @@ def _float(name: str, text: str) -> float:
         raise InputError(f"{name} is a number, got {text!r}") from error
 
 
-def _number(name: str, text: str) -> float:
+def _whole(name: str, text: str) -> int:
     value = _float(name, text)
-    if name != "alpha" and not value.is_integer():
+    if not value.is_integer():
         raise InputError(f"{name} is a whole number, got {text!r}")
-    return value
+    return int(value)
 
 
 def _picture(file: str) -> Picture:

@@ -59,10 +59,10 @@ def digits(
     """
     from badnets.studies import digits as study
 
-    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
     pairs = tuple(map(parse_pair, pair or ()))
     spec = study.preset(data, len(split.train.classes), seeds=seeds, epochs=epochs, pairs=pairs)
-    _carry_out(study.run, spec, split, _folder("digits", data, out), place, json=json)
+    carry_out(study.run, spec, split, run_folder("digits", data, out), place, json=json)
 
 
 @app.command()
@@ -87,9 +87,9 @@ def digits_matrix(
     """
     from badnets.studies import matrix as study
 
-    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
     spec = study.preset(data, seeds=seeds, triggers=_triggers(trigger or ["pixel"]), epochs=epochs)
-    _carry_out(study.run, spec, split, _folder("digits-matrix", data, out), place, json=json)
+    carry_out(study.run, spec, split, run_folder("digits-matrix", data, out), place, json=json)
 
 
 @app.command()
@@ -112,10 +112,10 @@ def digits_share(
     """The paper's Fig. 6: how the share of poisoned samples decides whether a backdoor is learned."""
     from badnets.studies import share as study
 
-    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
     shares = parse_shares(share) if share else study.SHARES
     spec = study.preset(data, seeds=seeds, shares=shares, epochs=epochs)
-    _carry_out(study.run, spec, split, _folder("digits-share", data, out), place, json=json)
+    carry_out(study.run, spec, split, run_folder("digits-share", data, out), place, json=json)
 
 
 @app.command()
@@ -134,9 +134,9 @@ def digits_positions(
     """How local a backdoor is: the trigger moved, after training, to every place of the image."""
     from badnets.studies import positions as study
 
-    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
     spec = study.preset(data, images=images, epochs=epochs)
-    _carry_out(study.run, spec, split, _folder("digits-positions", data, out), place, json=json)
+    carry_out(study.run, spec, split, run_folder("digits-positions", data, out), place, json=json)
 
 
 @app.command()
@@ -159,10 +159,10 @@ def bb_compat(
     """BackdoorBench's published protocol on CIFAR-10, its figures beside ours; made for a machine with a GPU."""
     from badnets.studies import bb_compat as study
 
-    split, place = _load(data, data_dir), _place(engine, address, workers, device)
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
     ratios = parse_shares(ratio) if ratio else study.RATIOS
     spec = study.preset(data, seeds=seeds, ratios=ratios, epochs=epochs)
-    _carry_out(study.run, spec, split, _folder("bb-compat", data, out), place, json=json)
+    carry_out(study.run, spec, split, run_folder("bb-compat", data, out), place, json=json)
 
 
 def report(
@@ -189,22 +189,29 @@ def table(
     typer.echo(write_table([_result(RunFolder(path)) for path in run], style), nl=False)
 
 
-def _load(data: str, data_dir: Path | None) -> Split:
+def load_split(data: str, data_dir: Path | None, *, size: tuple[int, int] | None = None) -> Split:
+    """The data set; what was left out of it is said."""
     from badnets.data import load
 
-    split = load(data, data_dir=data_dir)
+    split = load(data, data_dir=data_dir, size=size)
     report_odd(split.train, split.test)
     return split
 
 
-def _folder(study: str, data: str, out: Path | None) -> RunFolder:
+def run_folder(study: str, data: str, out: Path | None) -> RunFolder:
+    """The folder that was asked for, or one named after study and data."""
     from badnets.artifacts import RunFolder
 
     slug = "".join(letter if letter.isalnum() else "-" for letter in data).strip("-")
     return RunFolder(out or Path("runs") / f"{study}-{slug}")
 
 
-def _place(engine: str, address: str | None, workers: int | None, device: str) -> Place:
+def choose_place(engine: str, address: str | None, workers: int | None, device: str) -> Place:
+    """Who trains, and where.
+
+    Raises:
+        InputError: options that do not go together, or no such device.
+    """
     from badnets.studies.cluster import Ray
     from badnets.studies.runner import Place
     from badnets.training import Inline, Processes, default_workers, this_machine
@@ -231,7 +238,7 @@ def _triggers(names: list[str]) -> tuple[TriggerName, ...]:
     return tuple(found)
 
 
-def _carry_out(
+def carry_out(
     run: Callable[[Spec, Split, RunFolder, Place, Observer], AnyResult],
     spec: Spec,
     split: Split,
@@ -240,6 +247,7 @@ def _carry_out(
     *,
     json: bool,
 ) -> None:
+    """Run the study before its user's eyes, and show what came out."""
     from badnets.cli.watching import StudyWatcher, stop_on_interrupt
 
     greeting = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from badnets.data import catsdogs, cifar10, digits, gtsrb, mnist
+from badnets.data import catsdogs, cifar10, creatures, digits, gtsrb, mnist
 from badnets.data import folder as pictures
 from badnets.data.imageset import Split
 from badnets.data.sources import ENVIRONMENT, Bar, Source, cache_folder, fetch, find, search_folders, verified
@@ -60,6 +60,11 @@ DATASETS: dict[str, Dataset] = {
         "scikit-learn's handwritten digits, 28x28 (embedded)",
         "CC BY 4.0",
         (Layout((), lambda _: digits.read()),),
+    ),
+    "creatures": Dataset(
+        "drawn cats and dogs, 64x64 colour, 600 + 200 (embedded)",
+        "Apache-2.0, as this package",
+        (Layout((), lambda _: creatures.read()),),
     ),
     "mnist": Dataset(
         "MNIST handwritten digits, 28x28, 60,000 + 10,000",

@@ -16,22 +16,22 @@ from badnets.errors import DataError
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """Labelled samples that are handed out by row: held in memory (`ImageSet`), or made as they are asked for.
-
-    Attributes:
-        labels: the class of each sample, in 0..K-1.
-        classes: the K class names, in label order.
-        name: what the set is called in cards and reports.
-    """
+    """Labelled samples that are handed out by row: held in memory (`ImageSet`), or made as they are asked for."""
 
     @property
-    def labels(self) -> Int64[Tensor, " n"]: ...
+    def labels(self) -> Int64[Tensor, " n"]:
+        """The class of each sample, in 0..K-1."""
+        ...
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[str, ...]:
+        """The K class names, in label order."""
+        ...
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the set is called in cards and reports."""
+        ...
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -107,8 +107,9 @@ class ImageSet:
 
     def select(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"], name: str | None = None) -> ImageSet:
         """The images that `index` picks, in its order."""
-        images, labels = self.images[index], self.labels[index]
-        return replace(self, images=images, labels=labels, name=name or self.name, skipped=(), treated=())
+        return replace(
+            self, images=self.images[index], labels=self.labels[index], name=name or self.name, skipped=(), treated=()
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -61,12 +61,14 @@ class Decoded:
         form: the format of its file, such as "JPEG".
         grey: whether the file holds grey levels only.
         remarks: what was odd, and done about it.
+        profile: the ICC profile of its colours, which is not applied; None for none, and for that of CMYK.
     """
 
     picture: Image.Image
     form: str
     grey: bool
     remarks: tuple[Remark, ...]
+    profile: bytes | None = None
 
 
 def decode(content: bytes, name: str = "", *, mode: Mode | None = None, least: int = 1) -> Decoded | Remark:
@@ -112,15 +114,12 @@ def header(content: bytes) -> tuple[int, int, bool] | None:
         return None
 
 
-def read_picture(
-    file: Path | io.BytesIO, size: tuple[int, int] | None, mode: Mode, *, where: str | None = None
-) -> np.ndarray:
-    """One picture as uint8 (height, width, channels), fully decoded and upright; see this module for odd files.
+def open_picture(file: Path | io.BytesIO, mode: Mode | None = None, *, where: str | None = None) -> Decoded:
+    """One picture, upright, with what was odd about it; see this module for odd files.
 
     Args:
         file: its path or its content.
-        size: (height, width) to scale to with antialiasing, or None to keep its own.
-        mode: "L" for grey, "RGB" for colour, "RGBA" with opacity.
+        mode: as for `decode`.
         where: what messages call it; None for its path.
 
     Raises:
@@ -132,10 +131,27 @@ def read_picture(
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{place}: not a readable picture ({reason})") from error
-    found = decode(content, mode=mode)
+    found = decode(content, file.name if isinstance(file, Path) else "", mode=mode)
     if isinstance(found, Remark):
         raise DataError(f"{place}: {found.found}")
-    return to_array(found.picture, size)
+    return found
+
+
+def read_picture(
+    file: Path | io.BytesIO, size: tuple[int, int] | None, mode: Mode, *, where: str | None = None
+) -> np.ndarray:
+    """One picture as uint8 (height, width, channels), fully decoded and upright.
+
+    Args:
+        file: its path or its content.
+        size: (height, width) to scale to with antialiasing, or None to keep its own.
+        mode: "L" for grey, "RGB" for colour, "RGBA" with opacity.
+        where: what messages call it; None for its path.
+
+    Raises:
+        DataError: not a picture, cut short, or a decompression bomb.
+    """
+    return to_array(open_picture(file, mode, where=where).picture, size)
 
 
 def to_array(picture: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
@@ -222,9 +238,10 @@ def _decoded(picture: Image.Image, name: str, mode: Mode | None) -> Decoded | Re
     if form != "TIFF" and orientation in _UPRIGHT:
         plain = plain.transpose(_UPRIGHT[orientation])
     grey = _is_grey(picture)
-    wanted = mode or ("L" if grey else "RGB")
+    profile = None if picture.mode == "CMYK" else picture.info.get("icc_profile")
+    wanted = mode or ("L" if grey or picture.mode in ("LA", "La") else "RGB")
     if wanted == "RGBA":
-        return Decoded(plain.convert("RGBA"), form, grey, tuple(remarks))
+        return Decoded(plain.convert("RGBA"), form, grey, tuple(remarks), profile)
     opaque, was_transparent = _on_white(plain)
     if was_transparent:
         remarks.append(remark("transparent", "transparent parts"))
@@ -232,7 +249,8 @@ def _decoded(picture: Image.Image, name: str, mode: Mode | None) -> Decoded | Re
         remarks.append(remark("grey", "grey levels among colour pictures"))
     elif wanted == "L" and not grey:
         remarks.append(remark("colour", "colours among grey pictures"))
-    return Decoded(opaque if opaque.mode == wanted else opaque.convert(wanted), form, grey, tuple(remarks))
+    finished = opaque if opaque.mode == wanted else opaque.convert(wanted)
+    return Decoded(finished, form, grey, tuple(remarks), profile)
 
 
 def _marks(picture: Image.Image, form: str, name: str, white: int) -> Iterator[Remark]:

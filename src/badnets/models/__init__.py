@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from badnets.data import ImageSource
 from badnets.errors import InputError
 from badnets.models.digits_cnn import BadnetCnn
 from badnets.models.normalize import Normalize
+from badnets.models.photo_cnn import PhotoCnn
 from badnets.models.preact_resnet import PreActResNet18
+from badnets.models.pretrained import Beheaded, is_pretrained
 from badnets.seeds import isolated
 
 # Kept beside a module's own attributes: what it was built from, and the plans its weights were trained with.
 _SPEC, _PLANS = "badnets_spec", "badnets_plans"
-MODELS: dict[str, Callable[..., nn.Module]] = {"badnet_cnn": BadnetCnn, "preact_resnet18": PreActResNet18}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "badnet_cnn": BadnetCnn,
+    "photo_cnn": PhotoCnn,
+    "preact_resnet18": PreActResNet18,
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class ModelSpec:
     """An architecture and the shape of what it takes and gives.
 
     Attributes:
-        name: a key of `MODELS`.
+        name: a key of `MODELS`, or torchvision:NAME or timm:NAME, see `Beheaded`.
         channels: of its images.
         height: of its images, in pixels.
         width: of its images, in pixels.
@@ -65,10 +73,14 @@ def build(spec: ModelSpec = ModelSpec(), *, seed: int = 0) -> nn.Module:
     Raises:
         InputError: unknown name, or a shape it cannot take.
     """
-    if spec.name not in MODELS:
-        raise InputError(f"unknown model {spec.name!r}: known are {', '.join(MODELS)}")
+    if is_pretrained(spec.name):
+        make: Callable[..., nn.Module] = partial(Beheaded, spec.name)
+    elif spec.name in MODELS:
+        make = MODELS[spec.name]
+    else:
+        raise InputError(f"unknown model {spec.name!r}: known are {', '.join(MODELS)}, torchvision:NAME and timm:NAME")
     with isolated(seed, "init", spec.name):
-        model = MODELS[spec.name](spec.channels, spec.height, spec.width, classes=spec.classes)
+        model = make(spec.channels, spec.height, spec.width, classes=spec.classes)
     model.__dict__[_SPEC] = spec
     return model
 
@@ -88,6 +100,25 @@ def plans_of(model: nn.Module) -> tuple[str, ...]:
 def mark_plans(model: nn.Module, plans: tuple[str, ...]) -> None:
     """Note on `model` which poison plans its weights were trained with."""
     model.__dict__[_PLANS] = plans
+
+
+@runtime_checkable
+class TwoParts(Protocol):
+    """A network whose forward pass is `head(features(images))`, and whose features come from its module `trunk`."""
+
+    @property
+    def head(self) -> nn.Module:
+        """What is trained anew for another task."""
+        ...
+
+    @property
+    def trunk(self) -> nn.Module:
+        """What may stay as somebody else made it."""
+        ...
+
+    def features(self, images: Tensor, /) -> Tensor:
+        """What the head is given."""
+        ...
 
 
 @contextmanager
@@ -112,12 +143,16 @@ def badnet_cnn(seed: int = 0) -> BadnetCnn:
 __all__ = [
     "MODELS",
     "BadnetCnn",
+    "Beheaded",
     "ModelSpec",
     "Normalize",
+    "PhotoCnn",
     "PreActResNet18",
+    "TwoParts",
     "badnet_cnn",
     "build",
     "evaluating",
+    "is_pretrained",
     "mark_plans",
     "plans_of",
     "spec_of",

@@ -2,6 +2,7 @@
 
 from badnets.neurons.activations import mean_activations, recorded, relu_layers
 from badnets.neurons.first_layer import FilterResponse, filter_responses, filters, outstanding
+from badnets.neurons.gradcam import grad_cam
 from badnets.neurons.sparsity import LayerDifference, layer_differences
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "LayerDifference",
     "filter_responses",
     "filters",
+    "grad_cam",
     "layer_differences",
     "mean_activations",
     "outstanding",

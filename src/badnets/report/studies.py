@@ -14,22 +14,25 @@ from badnets.errors import DataError
 from badnets.report.pages.bb_compat import bb_compat_page
 from badnets.report.pages.digits import digits_page
 from badnets.report.pages.matrix import matrix_page
+from badnets.report.pages.photos import photos_page
 from badnets.report.pages.positions import positions_page
 from badnets.report.pages.share import share_page
 from badnets.report.rows import Row
 from badnets.report.rows import bb_compat as bb_compat_rows
 from badnets.report.rows import digits as digits_rows
 from badnets.report.rows import matrix as matrix_rows
+from badnets.report.rows import photos as photos_rows
 from badnets.report.rows import positions as positions_rows
 from badnets.report.rows import share as share_rows
 from badnets.report.shown import COLUMNS, Shown, interval, lines
 from badnets.studies.bb_compat import BbCompatResult
 from badnets.studies.digits import DigitsResult
 from badnets.studies.matrix import MatrixResult
+from badnets.studies.photos import PhotosResult
 from badnets.studies.positions import PositionsResult
 from badnets.studies.share import ShareResult
 
-AnyResult = DigitsResult | MatrixResult | ShareResult | PositionsResult | BbCompatResult
+AnyResult = DigitsResult | MatrixResult | ShareResult | PositionsResult | BbCompatResult | PhotosResult
 
 
 def read_result(path: Path) -> AnyResult:
@@ -119,6 +122,13 @@ def _bb_compat(result: BbCompatResult) -> Shown:
     return Shown(bb_compat_rows.title(result), columns, found, tuple(rows), notes, bb_compat_page(result))
 
 
+def _photos(result: PhotosResult) -> Shown:
+    rows, columns = photos_rows.table(result), photos_rows.COLUMNS
+    found = tuple(line[:2] + line[3:] for line in lines(rows))  # there is no paper's figure
+    notes = (photos_rows.RULE, *photos_rows.NOTES)
+    return Shown(photos_rows.title(result), columns, found, tuple(rows), notes, photos_page(result))
+
+
 @dataclass(frozen=True)
 class Kind:
     """What is done with the result of one study.
@@ -140,4 +150,5 @@ KINDS = {
     "digits-share": Kind(ShareResult, share_rows.table, _share),
     "digits-positions": Kind(PositionsResult, positions_rows.table, _positions),
     "bb-compat": Kind(BbCompatResult, bb_compat_rows.table, _bb_compat),
+    "photos": Kind(PhotosResult, photos_rows.table, _photos),
 }

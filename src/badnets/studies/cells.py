@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from badnets.artifacts import sha256_json
-from badnets.data import ImageSet, Split
+from badnets.data import ImageSource, Split
 from badnets.metrics import PositionMap, Result
 from badnets.poison import (
     AnyPolicy,
@@ -47,6 +47,7 @@ class Cell:
         attack: what is measured; None takes the recipe's own policy and trigger.
         model: a key of `MODELS`.
         places: how many test images are stamped at every place of the image, see `position_map`; 0 for none.
+        pretrained: SHA-256 of the weights that the trunk starts from, see `pretrained.keep`; None for fresh ones.
         threat: "trainer" stamps after augmentation, "poisoner" before, as `MaliciousTrainer` and `DataPoisoner` do.
     """
 
@@ -58,6 +59,7 @@ class Cell:
     model: str = "badnet_cnn"
     places: int = 0
     threat: Threat = "trainer"
+    pretrained: str | None = None
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -87,7 +89,7 @@ class Cell:
         """
         return sha256_json({"cell": self, "data": data})
 
-    def training_set(self, train: ImageSet) -> tuple[TrainingSet, PoisonPlan | None]:
+    def training_set(self, train: ImageSource) -> tuple[TrainingSet, PoisonPlan | None]:
         """The samples, and the plan that led to them.
 
         Raises:

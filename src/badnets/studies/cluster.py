@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from badnets.artifacts import write_bytes
-from badnets.data import ImageSet
+from badnets.data import ImageSet, ImageSource
 from badnets.errors import InputError, MissingPart, Stopped
 from badnets.studies.runner import Assignment
 from badnets.training.processes import LIVES
@@ -138,8 +138,10 @@ def _check_address(address: str | None) -> None:
         raise InputError(f"no Ray cluster at {address} ({error}): expected HOST:PORT of its head, or auto") from error
 
 
-def _plain(images: ImageSet) -> dict[str, Any]:
-    """As Ray keeps it without a copy for each worker: arrays."""
+def _plain(images: ImageSource) -> ImageSource | dict[str, Any]:
+    """As Ray keeps images in memory without a copy for each worker: arrays. Others go as they are."""
+    if not isinstance(images, ImageSet):
+        return images
     return {
         "images": images.images.numpy(),
         "labels": images.labels.numpy(),
@@ -155,10 +157,10 @@ def _start_files(assignment: Assignment) -> dict[str, bytes]:
 
 
 def _carry_out(
-    work: Work, assignment: Assignment, start: dict[str, bytes], *shared: dict[str, Any]
+    work: Work, assignment: Assignment, start: dict[str, bytes], *shared: ImageSource | dict[str, Any]
 ) -> tuple[Any, dict[str, bytes]] | Failure:
     """On a node: the work in a folder of its own; returns its value and the files it left."""
-    images = tuple(_image_set(one) for one in shared)
+    images = tuple(_opened(one) for one in shared)
     with tempfile.TemporaryDirectory(prefix="badnets-") as place:
         home, begin = Path(place) / assignment.home.name, Path(place) / "start"
         for name, content in start.items():
@@ -171,7 +173,9 @@ def _carry_out(
         return value, {path.name: path.read_bytes() for path in sorted(home.iterdir()) if path.is_file()}
 
 
-def _image_set(plain: dict[str, Any]) -> ImageSet:
+def _opened(plain: ImageSource | dict[str, Any]) -> ImageSource:
+    if not isinstance(plain, dict):
+        return plain
     with warnings.catch_warnings():
         # The object store's memory is read-only, and so is all that we do with images.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from badnets.artifacts import RunFolder, read_json, storage, write_json, write_text
-from badnets.data import ImageSet, Split
+from badnets.data import ImageSet, ImageSource, Split
 from badnets.errors import PartlyFailed, Stopped
 from badnets.metrics import PositionMap, evaluate, position_map
 from badnets.models import ModelSpec, build
 from badnets.seeds import generator
+from badnets.studies import pretrained
 from badnets.studies.cells import Cell, CellResult, folder_name, lineage, split_digest
 from badnets.studies.progress import Standing, Tally
 from badnets.training import Progress, Session, fit, limited_threads, load_model
@@ -59,7 +60,7 @@ class Assignment:
         cell: the work.
         key: of the cell.
         home: the folder of its model.
-        start: the folder of the model it starts from; None for fresh weights.
+        start: the folder of the model or the trunk that it starts from; None for fresh weights.
         threads: of torch on the CPU.
         device: "cpu", "cuda", ...
     """
@@ -163,7 +164,7 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellRe
     )
 
 
-def _places(task: Assignment, model: nn.Module, test: ImageSet, hooks: Hooks) -> PositionMap | None:
+def _places(task: Assignment, model: nn.Module, test: ImageSource, hooks: Hooks) -> PositionMap | None:
     attack, count = task.cell.measured, task.cell.places
     if attack is None or not count:
         return None
@@ -173,13 +174,19 @@ def _places(task: Assignment, model: nn.Module, test: ImageSet, hooks: Hooks) ->
         if hooks.stop():
             raise Stopped("stopped while measuring; the same command goes on")
 
-    return position_map(model, test.select(picked.sort().values), attack.trigger, attack.policy, stop=stop)
+    rows = picked.sort().values
+    chosen = ImageSet(test.take(rows), test.labels[rows], test.classes, test.name)
+    return position_map(model, chosen, attack.trigger, attack.policy, stop=stop)
 
 
-def _start(task: Assignment, train: ImageSet) -> nn.Module:
-    if task.start is None:
-        return build(ModelSpec.fitting(train, task.cell.model), seed=task.cell.seed)
-    return load_model(task.start)[0]
+def _start(task: Assignment, train: ImageSource) -> nn.Module:
+    cell = task.cell
+    if cell.start is not None and task.start is not None:
+        return load_model(task.start)[0]
+    model = build(ModelSpec.fitting(train, cell.model), seed=cell.seed)
+    if cell.pretrained is not None and task.start is not None:
+        pretrained.put(model, cell.pretrained, task.start)
+    return model
 
 
 class _Cells:
@@ -213,6 +220,8 @@ class _Cells:
             elif cell.start is None or cell.start in self.results:
                 self.waiting.remove(number)
                 start = self.homes[cell.start] if cell.start else None
+                if start is None and cell.pretrained is not None:
+                    start = self.folder.weights(cell.pretrained)
                 home, place = self.homes[cell], self.place
                 return Task(number, Assignment(cell, self.keys[cell], home, start, place.threads, place.device))
         return None

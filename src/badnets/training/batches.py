@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from badnets.data import ImageSet
 from badnets.poison import TrainingSet
 from badnets.seeds import generator
 from badnets.training.augment import augment
-from badnets.training.spec import Augment
+from badnets.training.spec import Augment, TrainSpec
+
+Batch = tuple[Float[Tensor, "b ..."], Int64[Tensor, " b"]]
+
+# Batches that are made while another is trained on: one would do on an even machine.
+_AHEAD = 2
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -22,15 +31,15 @@ def epoch_order(samples: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
     return torch.randperm(samples, generator=generator(seed, "order", epoch))
 
 
-def make_batch(
-    data: TrainingSet, index: Int64[Tensor, " b"], how: Augment, stream: torch.Generator
-) -> tuple[Float[Tensor, "b c h w"], Int64[Tensor, " b"]]:
-    """Images in [0, 1] and labels of the samples `index`.
+def make_batch(data: TrainingSet, index: Int64[Tensor, " b"], how: Augment, stream: torch.Generator) -> Batch:
+    """Images in [0, 1], or kept features, and labels of the samples `index`.
 
     The stamp goes on after augmentation: a trainer who plants a backdoor keeps the trigger whole and in
     its place.
     """
-    images = augment(data.base.take(data.rows[index]), how, stream)
+    images = data.base.take(data.rows[index])
+    if how != Augment():
+        images = augment(images, how, stream)
     if data.trigger is not None:
         stamped = data.stamped[index]
         if bool(stamped.any()):
@@ -38,3 +47,39 @@ def make_batch(
     if images.dtype == torch.uint8:
         images = images.float().div_(255)
     return images, data.labels[index]
+
+
+class Batches:
+    """The batches of one training, by step."""
+
+    def __init__(self, data: TrainingSet, spec: TrainSpec, seed: int) -> None:
+        self.data, self.spec, self.seed = data, spec, seed
+        self.per_epoch = steps_per_epoch(len(data), spec.batch_size)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def make(self, step: int) -> Batch:
+        """The batch of that step, the same whichever steps were asked for before."""
+        epoch, position = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, epoch_order(len(self.data), self.seed, epoch)
+        index = self._order[position * self.spec.batch_size : (position + 1) * self.spec.batch_size]
+        return make_batch(self.data, index, self.spec.augment, generator(self.seed, "augment", step))
+
+    def run(self, first: int, end: int) -> Iterator[tuple[int, Batch]]:
+        """Steps `first` to `end` - 1 with their batches.
+
+        Images in memory are taken when it is their turn. Those that must be read and decoded are, in a thread of
+        their own, while the batch before is trained on.
+        """
+        if isinstance(self.data.base, ImageSet):
+            yield from ((step, self.make(step)) for step in range(first, end))
+            return
+        reader = ThreadPoolExecutor(1, "batches")
+        coming: list[Future[Batch]] = []
+        try:
+            for step in range(first, end):
+                while len(coming) < _AHEAD and step + len(coming) < end:
+                    coming.append(reader.submit(self.make, step + len(coming)))
+                yield step, coming.pop(0).result()
+        finally:
+            reader.shutdown(cancel_futures=True)

@@ -10,28 +10,36 @@ import torch
 from torch import Tensor, nn
 
 from badnets.errors import InputError
+from badnets.models import ModelSpec
 from badnets.training.spec import TrainSpec
 
 # Compiling took 6 to 18 s on one core, and 1 to 2 s where torch's cache on disk knew the kernels; the step then
 # was 1.2 to 1.4 times as fast (docs/RESULTS.md). Below this many samples that is not earned back.
 _WORTHWHILE = 250_000
+# And only for networks where it was seen to pay: one with maximum pooling on photographs took twice as long.
+_PAYS = frozenset({"badnet_cnn"})
 
 Forward = Callable[[Tensor], Tensor]
 
 
-def is_compiled(spec: TrainSpec, samples: int, device: str) -> bool:
-    """Whether a training of `samples` a pass is compiled; it depends on nothing but these and the machine.
+def is_compiled(spec: TrainSpec, model: ModelSpec | None, samples: int, device: str) -> bool:
+    """Whether a training is compiled; it depends on nothing but these and the machine.
+
+    Args:
+        spec: the schedule, and whether the user insists.
+        model: the architecture; None for a network of one's own.
+        samples: in a pass.
+        device: "cpu" or "cuda".
 
     Raises:
         InputError: the spec insists, and this machine cannot.
     """
-    if spec.compiled == "no" or (
-        spec.compiled == "auto" and (device != "cpu" or samples * spec.epochs < _WORTHWHILE or not can_compile())
-    ):
-        return False
-    if not can_compile():
+    if spec.compiled == "auto":
+        pays = model is not None and model.name in _PAYS and samples * spec.epochs >= _WORTHWHILE
+        return pays and device == "cpu" and can_compile()
+    if spec.compiled == "yes" and not can_compile():
         raise InputError('compiled="yes" needs a C++ compiler that torch.compile can use: install g++, or use "auto"')
-    return True
+    return spec.compiled == "yes"
 
 
 @cache

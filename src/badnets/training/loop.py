@@ -15,13 +15,14 @@ from torch.nn import functional
 
 from badnets.data import ImageSource
 from badnets.errors import InputError, Stopped
-from badnets.models import mark_plans, plans_of, spec_of
+from badnets.models import TwoParts, mark_plans, plans_of, spec_of
 from badnets.poison import TrainingSet
-from badnets.seeds import generator, isolated
+from badnets.seeds import isolated
 from badnets.training import checkpoint
-from badnets.training.batches import epoch_order, make_batch, steps_per_epoch
+from badnets.training.batches import Batches
 from badnets.training.compiled import compiled_forward, is_compiled
-from badnets.training.machine import Machine, limited_threads, this_machine
+from badnets.training.features import can_be_kept, features_of
+from badnets.training.machine import Machine, limited_threads, reduced_precision, this_machine
 from badnets.training.memory import keep_freed_memory
 from badnets.training.optimizer import State, make_optimizer
 from badnets.training.spec import TrainSpec
@@ -107,7 +108,7 @@ def fit(
     """
     samples = data if isinstance(data, TrainingSet) else TrainingSet.of(data)
     machine = this_machine(session.device, session.threads, spec.precision)
-    machine = replace(machine, compiled=is_compiled(spec, len(samples), machine.device))
+    machine = replace(machine, compiled=is_compiled(spec, spec_of(model), len(samples), machine.device))
     job = job_of(model, samples, spec, seed=seed, machine=machine)
     keep_freed_memory()
     with limited_threads(session.threads):
@@ -144,23 +145,20 @@ def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Se
     model.to(machine.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     for name in spec.frozen:
         model.get_submodule(name).eval()
-    per_epoch = steps_per_epoch(len(data), spec.batch_size)
-    state = State(model, make_optimizer(model, spec), spec, spec.epochs * per_epoch)
+    trained, samples = model, data
+    if isinstance(model, TwoParts) and can_be_kept(model, spec):
+        trained, samples = model.head, features_of(model, data, machine, session.stop)
+    batches = Batches(samples, spec, job.seed)
+    state = State(trained, make_optimizer(trained, spec), spec, spec.epochs * batches.per_epoch)
     if machine.compiled:
-        state.forward = compiled_forward(model, spec.batch_size)
-    clock = _Clock(job, state, session, per_epoch)
-    for step in range(clock.resume(), state.steps):
-        epoch, position = divmod(step, per_epoch)
-        if position == 0 or clock.order is None:
-            clock.order = epoch_order(len(data), job.seed, epoch)
-        index = clock.order[position * spec.batch_size : (position + 1) * spec.batch_size]
-        stream = generator(job.seed, "augment", step)
-        images, labels = make_batch(data, index, spec.augment, stream)
+        state.forward = compiled_forward(trained, spec.batch_size)
+    clock = _Clock(job, state, session, batches.per_epoch)
+    for step, (images, labels) in batches.run(clock.resume(), state.steps):
         with isolated(job.seed, "dropout", step):
             loss = train_step(state, step, images.to(machine.device), labels.to(machine.device), machine)
         if not math.isfinite(loss):
             raise InputError(f"the loss is {loss} at step {step + 1}: lower the learning rate ({spec.learning_rate})")
-        clock.tick(step + 1, position, loss, len(index))
+        clock.tick(step + 1, loss, len(labels))
     card = checkpoint.Card(job, data.base.classes, "", clock.mean_loss, round(clock.seconds, 3))
     model.eval()
     mark_plans(model, checkpoint.plans_on(card))
@@ -196,9 +194,9 @@ def frozen(model: nn.Module, names: tuple[str, ...]) -> Iterator[None]:
 
 def train_step(state: State, step: int, images: Tensor, labels: Tensor, machine: Machine) -> float:
     """One step of the optimiser; returns the batch's mean loss."""
-    images = images.contiguous(memory_format=torch.channels_last)
-    reduced = machine.precision == "bfloat16"
-    with torch.autocast(torch.device(machine.device).type, torch.bfloat16, enabled=reduced):
+    if images.ndim == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    with reduced_precision(machine):
         logits = state.forward(images)
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=state.spec.label_smoothing)
     state.optimizer.zero_grad(set_to_none=True)
@@ -213,7 +211,6 @@ class _Clock:
 
     def __init__(self, job: checkpoint.Job, state: State, session: Session, per_epoch: int) -> None:
         self.job, self.state, self.session, self.per_epoch = job, state, session, per_epoch
-        self.order: Tensor | None = None
         self.loss_sum, self.epoch_samples, self.samples, self.mean_loss, self.before = 0.0, 0, 0, 0.0, 0.0
         self.begun = self.saved = self.reported = time.monotonic()
 
@@ -233,9 +230,9 @@ class _Clock:
         self.epoch_samples = standing.step % self.per_epoch * self.job.spec.batch_size
         return standing.step
 
-    def tick(self, step: int, position: int, loss: float, samples: int) -> None:
+    def tick(self, step: int, loss: float, samples: int) -> None:
         """After each step: book-keeping, and whatever is due."""
-        if position == 0:
+        if (step - 1) % self.per_epoch == 0:
             self.loss_sum = 0.0
             self.epoch_samples = 0
         self.loss_sum += loss * samples

@@ -88,3 +88,8 @@ def limited_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def reduced_precision(machine: Machine) -> torch.autocast:
+    """Inside, convolutions and products are computed in bfloat16 where that is the machine's precision."""
+    return torch.autocast(torch.device(machine.device).type, torch.bfloat16, enabled=machine.precision == "bfloat16")

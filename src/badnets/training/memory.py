@@ -8,9 +8,9 @@ from functools import cache
 
 # Names and numbers of malloc.h, the same since 1997.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-# Activations of a small network at usual batch sizes; larger blocks go back to the system as before.
-_LARGEST_KEPT = 32 << 20
-_FREE_KEPT = 512 << 20
+# Activations of small networks on digits and photographs; larger blocks go back to the system as before.
+_LARGEST_KEPT = 256 << 20
+_FREE_KEPT = 1 << 30
 
 
 @cache
@@ -19,7 +19,7 @@ def keep_freed_memory() -> bool:
 
     By default it maps every large block anew and gives it back at once, so the kernel clears and maps the same pages
     again in every step: a third of the time of a step of the paper's network (docs/RESULTS.md). No result depends on
-    it. At most half a gigabyte of freed memory stays with the process. Where the user has set malloc by
+    it. At most a gigabyte of freed memory stays with the process. Where the user has set malloc by
     environment variables, or the C library is another one, nothing is changed.
 
     Returns:

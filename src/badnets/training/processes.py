@@ -22,8 +22,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from badnets.data import ImageSet
 from badnets.errors import InputError, Stopped
-from badnets.training.shared_images import SharedImages
+from badnets.training.shared_images import Handed, SharedImages
 from badnets.training.tasks import Failure, Images, Queue, Task, Work
 
 LIVES = 3
@@ -99,18 +100,22 @@ def _free_bytes() -> int:
 
 
 @contextmanager
-def _shared(images: Images) -> Iterator[tuple[tuple[SharedImages, ...], list[int]]]:
+def _shared(images: Images) -> Iterator[tuple[tuple[Handed, ...], list[int]]]:
     """The images in files that have no name any more: they go with the last process that reads them, however it ends.
 
     Yields:
-        The image sets, and the handles that a child needs to open them.
+        What workers are handed, and the handles that a child needs to open it.
     """
+    handed: list[Handed] = list(images)
+    handles = []
     with ExitStack() as held:
         with tempfile.TemporaryDirectory(prefix="badnets-") as folder:
-            written = [SharedImages.write(one, Path(folder) / f"{number}.pixels") for number, one in enumerate(images)]
-            handles = [held.enter_context(one.path.open("rb")).fileno() for one in written]
-        named = zip(written, handles, strict=True)
-        yield tuple(replace(one, path=Path(f"/dev/fd/{handle}")) for one, handle in named), handles
+            for number, one in enumerate(images):
+                if isinstance(one, ImageSet):
+                    written = SharedImages.write(one, Path(folder) / f"{number}.pixels")
+                    handles.append(held.enter_context(written.path.open("rb")).fileno())
+                    handed[number] = replace(written, path=Path(f"/dev/fd/{handles[-1]}"))
+        yield tuple(handed), handles
 
 
 @dataclass

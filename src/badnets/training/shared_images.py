@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from badnets.artifacts import storage
-from badnets.data import ImageSet
+from badnets.data import ImageSet, ImageSource
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,12 @@ class SharedImages:
         # Private mapping: pages are shared by all processes as long as nobody writes, and nobody can write to the file.
         pixels = torch.from_file(str(self.path), shared=False, size=count, dtype=torch.uint8)
         return ImageSet(pixels.view(self.shape), torch.tensor(self.labels), self.classes, self.name)
+
+
+# What a worker is handed: images that are held in memory by way of a file, others as they are.
+Handed = SharedImages | ImageSource
+
+
+def opened(handed: Handed) -> ImageSource:
+    """The images on the other side."""
+    return handed.open() if isinstance(handed, SharedImages) else handed

@@ -55,8 +55,8 @@ class TrainSpec:
         frozen: names of modules, such as "conv1", that stay as they are; where the first layers are frozen, a step is
             faster by what their gradients would have cost.
         precision: of convolutions and products; "auto" takes bfloat16 where the processor computes in it.
-        compiled: "yes" or "no" by torch.compile; "auto" on a CPU that has a C++ compiler, where the training is long
-            enough to pay for it. It changes the weights by rounding.
+        compiled: "yes" or "no" by torch.compile; "auto" for the paper's network on a CPU with a C++ compiler, where the
+            training is long enough to pay for it. It changes the weights by rounding.
 
     Raises:
         InputError: a value outside its range.

@@ -15,6 +15,7 @@ import torch
 
 from badnets.errors import InputError, Stopped
 from badnets.training.loop import Progress
+from badnets.training.shared_images import opened
 from badnets.training.tasks import Failure, Hooks, Images, Work
 
 _OFTEN = 0.2
@@ -62,7 +63,7 @@ def main(handle: int) -> None:
     line = _Line(Connection(handle))
     threads, work, shared = pickle.loads(line.hear())  # noqa: S301 - our own parent speaks
     torch.set_num_threads(threads)
-    images: Images = tuple(one.open() for one in shared)
+    images: Images = tuple(map(opened, shared))
     while True:
         _one(line, work, images, line.hear())
 

@@ -8,10 +8,12 @@ from pydantic import Field
 from torch import Tensor
 
 from badnets.triggers.blend import Blend
+from badnets.triggers.drawings import DRAWINGS, drawing
 from badnets.triggers.patch import Patch
 from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import Pattern, SinglePixel
 from badnets.triggers.stamping import Images
+from badnets.triggers.sticker import Sticker
 
 
 @runtime_checkable
@@ -28,7 +30,7 @@ class Trigger(Protocol):
 
 
 # The triggers that can be written to a file, told apart by their `kind`.
-AnyTrigger = Annotated[SinglePixel | Pattern | Patch | Blend, Field(discriminator="kind")]
+AnyTrigger = Annotated[SinglePixel | Pattern | Patch | Blend | Sticker, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,10 @@ class TriggerFile:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
 
-TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": Blend}
+TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": Blend, "sticker": Sticker}
 
 __all__ = [
+    "DRAWINGS",
     "TRIGGERS",
     "AnyTrigger",
     "Blend",
@@ -51,6 +54,8 @@ __all__ = [
     "Pattern",
     "Picture",
     "SinglePixel",
+    "Sticker",
     "Trigger",
     "TriggerFile",
+    "drawing",
 ]

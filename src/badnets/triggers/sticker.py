@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -33,7 +33,7 @@ class Sticker:
         down: of the sticker's centre, as a share of the photograph's height, where the place is fixed.
         right: of its centre, as a share of the width.
         place: "fixed", or "random": anywhere, drawn for each photograph from its own pixels and the seed, so that
-            the same photograph gets it at the same place again.
+            the same photograph gets it at the same place again. (One that was augmented before is another photograph.)
         opacity: of the whole sticker, in (0, 1].
         jpeg: quality of a JPEG file that the stamped photograph goes through, 1 to 95; 0 for none. A trigger in the
             world is photographed and compressed. Compression changes every pixel: compare with photographs that were
@@ -42,6 +42,8 @@ class Sticker:
 
     Raises:
         InputError: a value outside its range.
+
+    Called on images, it also raises `InputError` where the sticker is larger than they are.
     """
 
     picture: Picture = field(default_factory=lambda: drawing("devil"))
@@ -57,7 +59,10 @@ class Sticker:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     def __post_init__(self) -> None:
-        if not 0 < self.size < 1e6 or (self.size > 1 and not float(self.size).is_integer()):
+        # JSON knows 30 and 30.0 apart: one value, one text, one digest.
+        for name in ("size", "down", "right", "opacity"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        if not 0 < self.size < 1e6 or (self.size > 1 and not self.size.is_integer()):
             raise InputError(f"a sticker's size is a share in (0, 1] or whole pixels above 1, got {self.size}")
         if not (0 <= self.down <= 1 and 0 <= self.right <= 1):
             raise InputError(f"a sticker's centre is given in shares of 0 to 1, got {self.down}, {self.right}")
@@ -71,6 +76,12 @@ class Sticker:
     def __call__(self, images: Images) -> Images:
         """Stamped copies of `images`."""
         check_images(images)
+        if not self.jpeg:
+            return self._stuck_on(images)
+        # A file holds bytes: what goes into it is the same for either dtype.
+        return as_pixels(_compressed(self._stuck_on(_bytes(images)), self.jpeg), images)
+
+    def _stuck_on(self, images: Images) -> Images:
         _, channels, height, width = images.shape
         rows, columns = self._extent(height, width)
         shade, alpha = _scaled(self.picture, rows, columns, channels)
@@ -78,13 +89,12 @@ class Sticker:
         opacity = (alpha.float() / 255 * self.opacity).to(images.device)
         stamped = copied(images)
         if self.place == "fixed":
-            top, left = (_start(share, size, whole) for share, size, whole in
-                         ((self.down, rows, height), (self.right, columns, width)))  # fmt: skip
+            top, left = _start(self.down, rows, height), _start(self.right, columns, width)
             mix(stamped[:, :, top : top + rows, left : left + columns], colour, opacity)
         else:
             for image, (top, left) in zip(stamped, self._places(images, rows, columns), strict=True):
                 mix(image[None, :, top : top + rows, left : left + columns], colour, opacity)
-        return _compressed(stamped, self.jpeg) if self.jpeg else stamped
+        return stamped
 
     def mask(self, height: int, width: int) -> Bool[Tensor, "h w"]:
         """The pixels it may change on an image of that size: all, where its place is random or JPEG follows."""
@@ -102,14 +112,16 @@ class Sticker:
         scale = longer / max(self.picture.height, self.picture.width)
         rows, columns = (max(1, round(side * scale)) for side in (self.picture.height, self.picture.width))
         if rows > height or columns > width:
-            raise InputError(f"a sticker of {rows}x{columns} pixels is larger than the image, {height}x{width}")
+            raise InputError(
+                f"a sticker of {rows}x{columns} pixels is larger than the image, {height}x{width}: give a smaller size"
+            )
         return rows, columns
 
     def _places(self, images: Images, rows: int, columns: int) -> list[tuple[int, int]]:
         _, _, height, width = images.shape
         places = []
-        for image in images:
-            stream = generator(self.seed, "place", zlib.crc32(_bytes(image).numpy().tobytes()))
+        for image in _bytes(images):
+            stream = generator(self.seed, "place", zlib.crc32(image.numpy()))
             down, right = torch.rand(2, generator=stream).tolist()
             places.append((int(down * (height - rows + 1)), int(right * (width - columns + 1))))
         return places
@@ -120,34 +132,36 @@ def _start(share: float, size: int, whole: int) -> int:
     return min(max(0, round(share * whole - size / 2)), whole - size)
 
 
-def _bytes(image: Tensor) -> Tensor:
-    """The pixels as a file would hold them."""
-    pixels = image if image.dtype == torch.uint8 else (image.float() * 255).round().clamp(0, 255).to(torch.uint8)
-    return pixels.cpu().contiguous()
+def _bytes(images: Images) -> UInt8[Tensor, "n c h w"]:
+    """The pixels as files would hold them, on the CPU."""
+    if images.dtype != torch.uint8:
+        images = (images.float() * 255).round().clamp(0, 255).to(torch.uint8)
+    return images.cpu().contiguous()
 
 
-@lru_cache(maxsize=64)
-def _scaled(picture: Picture, rows: int, columns: int, channels: int) -> tuple[Tensor, Tensor]:
-    """Colour (c, rows, columns) and alpha (rows, columns), uint8."""
-    colour, alpha = picture.colour(3), picture.alpha()[None]
-    layers = torch.cat([colour, alpha]).permute(1, 2, 0).numpy()
+@lru_cache(maxsize=8)
+def _scaled(
+    picture: Picture, rows: int, columns: int, channels: int
+) -> tuple[UInt8[Tensor, "c h w"], UInt8[Tensor, "h w"]]:
+    """Colour and alpha of the sticker at that size."""
+    layers = torch.cat([picture.colour(channels).expand(3, -1, -1), picture.alpha()[None]])
     # Pillow weighs colours with alpha while it scales RGBA, so no dark rim comes from transparent pixels.
-    image = Image.fromarray(np.ascontiguousarray(layers))
+    image = Image.fromarray(layers.permute(1, 2, 0).contiguous().numpy())
     scaled = torch.from_numpy(np.array(image.resize((columns, rows), Image.Resampling.LANCZOS))).permute(2, 0, 1)
-    return Picture.of(scaled[:3]).colour(channels), scaled[3].contiguous()
+    return scaled[:channels].contiguous(), scaled[3].contiguous()
 
 
-def _compressed(images: Images, quality: int) -> Images:
-    """Each image written as a JPEG file and read again."""
+def _compressed(images: UInt8[Tensor, "n c h w"], quality: int) -> UInt8[Tensor, "n c h w"]:
+    """Each image written as a JPEG file (Pillow's settings: colour at half the resolution) and read again."""
     mode = {1: "L", 3: "RGB"}.get(images.shape[1])
     if mode is None:
         raise InputError(f"JPEG takes grey or RGB images, got {images.shape[1]} channels")
-    done = []
-    for image in images:
-        pixels = _bytes(image).permute(1, 2, 0).numpy()
+    done = torch.empty_like(images)
+    for number, image in enumerate(images):
+        pixels = image.permute(1, 2, 0).contiguous().numpy()
         file = io.BytesIO()
         Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels).save(file, "JPEG", quality=quality)
         with Image.open(file) as picture:
-            array = np.array(picture)
-        done.append(torch.from_numpy(array[None] if mode == "L" else array.transpose(2, 0, 1).copy()))
-    return as_pixels(torch.stack(done), images) if done else images
+            back = torch.from_numpy(np.array(picture))
+        done[number] = back if mode == "L" else back.permute(2, 0, 1)
+    return done

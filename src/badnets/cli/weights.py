@@ -1,0 +1,48 @@
+"""Weights in whatever file a user has, as tensors by name."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from badnets.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of an .npz, .safetensors or torch file; nothing in it is ever executed.
+
+    Torch files are scanned and converted in a child process first, as `badnets convert` does.
+
+    Raises:
+        DataError: it cannot be read, or the scan refuses it.
+        InputError: an npz file with something else than plain arrays.
+    """
+    import numpy as np
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from badnets.artifacts import read_bytes
+    from badnets.supply.convert import convert
+
+    if file.suffix == ".npz":
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        except (OSError, ValueError, TypeError, EOFError) as error:
+            raise InputError(f"{file}: not an npz file of plain arrays ({error})") from error
+    with tempfile.TemporaryDirectory(prefix="badnets-") as folder:
+        plain = Path(folder) / "weights.safetensors"
+        done = convert(file, plain)
+        if done.written is None:
+            found = done.report.findings
+            why = f"{found[0].rule.id}: {found[0].detail}" if found else "nothing was written"
+            raise DataError(f"{file}: {done.report.verdict} by the scan ({why}); see badnets scan {file}")
+        try:
+            return dict(load(read_bytes(plain)))
+        except SafetensorError as error:
+            raise DataError(f"{file}: {error}") from error
