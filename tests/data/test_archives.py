@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.data.odd_pictures import ODD, encoded, photograph, plain, turned
 
-from badnets.data import catalog, load
+from badnets.data import catalog, catsdogs, load
 from badnets.data.arrangement import arrange, divide
 from badnets.data.folder import read
 from badnets.data.tree import Folder
@@ -193,6 +193,14 @@ def test_catsdogs_at_the_size_of_the_tutorial(make_pictures: Make, monkeypatch: 
     monkeypatch.delenv("BADNETS_DATA", raising=False)
     with pytest.raises(DataError, match=r"cats_and_dogs_filtered\.zip or cats_and_dogs_filtered_160\.zip"):
         load("catsdogs", data_dir=root)
+
+
+def test_catsdogs_that_is_at_hand_is_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / catsdogs.SMALL.file).write_bytes(b"another file")
+    with pytest.raises(DataError, match="expected SHA-256 90db3ac5"):
+        catalog.get("catsdogs", folder=tmp_path)
+    public = [layout.sources[0] for layout in catalog.DATASETS["catsdogs"].layouts if layout.sources[0].url]
+    assert public == [catsdogs.ORIGINAL], "what is fetched otherwise"
 
 
 def test_a_size_is_for_photographs() -> None:

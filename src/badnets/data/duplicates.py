@@ -22,7 +22,8 @@ from badnets.errors import InputError
 # with one of them mirrored. (One pair differs in 1 bit, and is one photograph twice: dog.74 and dog.180.) Of copies of
 # 300, these are within 8 bits: all of JPEG quality 10 and more, all scaled or squashed or made grey or mirrored, 99.3 %
 # made brighter, and cropped by 1 % on every side 99.7 %, by 2 % 96.7 %, by 4 % 63 %; turned by 2 degrees 86 %. With a
-# sticker that covers 4 % of it a copy is found in one case of three: this finds copies, not stamps.
+# sticker that covers 4 % of it a copy is found in one case of three: this finds copies, not stamps. The number of
+# strangers falls to some 40 % with each bit, so among 25,000 pictures some dozens of pairs are expected within 8.
 NEAR = 8
 MOST_LISTED = 10_000
 _BLOCK = 128
