@@ -19,11 +19,11 @@ from badnets.errors import InputError
 
 # Measured on the 3,000 photographs of `catsdogs` at 160x160, which make 4,498,500 pairs. Strangers differ in 32.0 bits
 # on average (standard deviation 4.2): no pair in 9 or fewer, 2 in up to 10, 9 in up to 12, 194 in up to 15; nearly
-# the same with one of them mirrored. (One pair differs in 1 bit, and is one photograph twice: dog.74 and dog.180.) Of copies of
-# 300, these are within 8 bits: all of JPEG quality 10 and more, all scaled or squashed or made grey or mirrored, 99.3 %
-# made brighter, and cropped by 1 % on every side 99.7 %, by 2 % 96.7 %, by 4 % 63 %; turned by 2 degrees 86 %. With a
-# sticker that covers 4 % of it a copy is found in one case of three: this finds copies, not stamps. The number of
-# strangers falls to some 40 % with each bit, so among 25,000 pictures some dozens of pairs are expected within 8.
+# the same with one of them mirrored. (One pair differs in 1 bit, and is one photograph twice: dog.74 and dog.180.) Of
+# copies of 300, these are within 8 bits: all of JPEG quality 10 and more, all scaled, squashed, made grey or mirrored,
+# 99.3 % made brighter, and cropped by 1 % on every side 99.7 %, by 2 % 96.7 %, by 4 % 63 %; turned by 2 degrees 86 %.
+# With a sticker that covers 4 % of it a copy is found in one case of three: this finds copies, not stamps. The number
+# of strangers falls to some 40 % with each bit, so among 25,000 pictures some dozens of pairs are expected within 8.
 NEAR = 8
 MOST_LISTED = 10_000
 _BLOCK = 128
