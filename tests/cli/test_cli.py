@@ -110,7 +110,7 @@ def test_help_is_quick_because_it_imports_no_lab() -> None:
 def test_version_and_data_list(call: Any) -> None:  # noqa: ANN401 - the fixture above
     assert call("--version").startswith("badnets ")
     rows = {row["name"]: row for row in call("data", "list", "--json")}
-    assert set(rows) == {"digits", "creatures", "mnist", "cifar10", "gtsrb"}
+    assert set(rows) == {"digits", "creatures", "mnist", "cifar10", "gtsrb", "catsdogs"}
     assert rows["digits"]["at_hand"] is True
 
 

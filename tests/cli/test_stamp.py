@@ -166,13 +166,13 @@ def test_a_colour_profile_goes_along(stamp: Stamp) -> None:
 def test_what_has_to_be_changed_is_said(stamp: Stamp) -> None:
     Image.new("RGBA", (60, 60), (255, 0, 0, 0)).save("glass.png")
     outcome = stamp("glass.png", "--trigger", "pixel:value=0")
-    assert (outcome.code, outcome.err) == (0, "glass.png: transparent parts set on white\n")
+    assert (outcome.code, outcome.err) == (0, "glass.png: transparent parts: laid on white\n")
     assert opened("glass.stamped.png")[0, 0].tolist() == [255, 255, 255]
     frames = [Image.new("L", (60, 60), level) for level in (10, 200)]
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
-    assert "moving.gif: the first of 2 frames" in stamp("moving.gif", "--trigger", "pixel").err
+    assert "a GIF of several pictures: the first one taken" in stamp("moving.gif", "--trigger", "pixel").err
     Image.fromarray(np.full((60, 60), 40000, dtype=np.uint16)).save("deep.png")
-    assert "deep.png: brought to 8 bits" in stamp("deep.png", "--trigger", "pixel").err
+    assert "deep.png: 16 bits a channel: brought to 8 bits" in stamp("deep.png", "--trigger", "pixel").err
     assert opened("deep.stamped.png")[0, 0] == round(40000 / 257)
 
 
@@ -214,7 +214,7 @@ def test_one_bad_picture_does_not_spoil_the_others(stamp: Stamp) -> None:
         (["folder"], "folder is a folder: name the pictures in it"),
         (["empty.jpg"], "empty.jpg: not a readable picture"),
         (["cut.jpg"], "cut.jpg: not a readable picture"),
-        (["float.tif"], "float.tif: pixels of 32-bit fractions"),
+        (["float.tif"], "float.tif: pixels are 32-bit floats"),
         (["me.png", "--trigger", "glue"], "unknown trigger 'glue'"),
         (
             ["me.png", "--trigger", "sticker:size=61"],

@@ -324,7 +324,8 @@ def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
 def test_opacity_is_kept_where_asked_for(tmp_path: Path) -> None:
     save(tmp_path / "a.png", (10, 20, 30, 40), mode="RGBA")
     assert read_picture(tmp_path / "a.png", None, "RGBA")[3, 3].tolist() == [10, 20, 30, 40]
-    assert read_picture(tmp_path / "a.png", None, "RGB")[3, 3].tolist() == [10, 20, 30]
+    # on white, 40 of 255 opaque: 255 - (255 - 10) * 40 / 255 is 217
+    assert read_picture(tmp_path / "a.png", None, "RGB")[3, 3].tolist() == [217, 218, 220]
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "PPM"])

@@ -80,7 +80,7 @@ def test_a_file_with_another_digest_is_refused(tmp_path: Path) -> None:
 
 def test_all_pinned_digests_are_digests() -> None:
     sources = [source for known in DATASETS.values() for layout in known.layouts for source in layout.sources]
-    assert len(sources) == 7
+    assert len(sources) == 9
     for source in sources:
         assert len(bytes.fromhex(source.sha256)) == 32
         assert source.url is None or source.url.startswith("https://")

@@ -43,8 +43,9 @@ def stream(folder: Path, **options: int) -> PhotoStream:
 
 
 def held(folder: Path) -> ImageSet:
-    files = [(folder / path, int(path.startswith("dog"))) for path in Folder(folder).files()]
-    return read_pictures(files, ("cat", "dog"), "few", size=SIZE, mode="RGB")
+    tree = Folder(folder)
+    files = [(path, int(path.startswith("dog"))) for path in tree.files()]
+    return read_pictures(tree, files, ("cat", "dog"), "few", form=(SIZE, "RGB"))
 
 
 def test_it_hands_out_what_reading_all_would(folder: Path) -> None:

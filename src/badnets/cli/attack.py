@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from badnets.cli.datasets import AsJson, DataDir, report_skipped
+from badnets.cli.datasets import AsJson, DataDir, report_odd
 from badnets.cli.output import print_json, print_table, say
 from badnets.cli.parsing import POLICY_HELP, TRIGGER_HELP, parse_policy, parse_trigger
 from badnets.errors import InputError
@@ -218,7 +218,7 @@ def _load(name: str, data_dir: Path | None) -> Split:
     from badnets.data import load
 
     split = load(name, data_dir=data_dir)
-    report_skipped(split.train.skipped + split.test.skipped)
+    report_odd(split.train, split.test)
     return split
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from badnets.cli.inspecting import inspect
 from badnets.cli.output import print_json, print_table, say
 
-app = typer.Typer(help="List, download and look at data sets.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from badnets.data import ImageSet
+
+app = typer.Typer(help="List, download, look at and inspect data sets.", no_args_is_help=True)
+app.command()(inspect)
 
 DataDir = Annotated[
     Path | None,
@@ -35,7 +40,7 @@ def list_(data_dir: DataDir = None, json: AsJson = False) -> None:
         [str(row["name"]), str(row["title"]), str(row["licence"]), "yes" if row["at_hand"] else "no"] for row in rows
     ]
     print_table("Data sets", ["name", "what", "licence", "at hand"], table)
-    say("A folder with one sub-folder of pictures for each class is a data set too: --data folder:PATH")
+    say("A folder or zip archive with one sub-folder of pictures for each class is a data set too: --data folder:PATH")
 
 
 @app.command()
@@ -89,7 +94,7 @@ def show(
             for number, (name, count) in enumerate(zip(images.classes, counts, strict=True))
         ]
         print_json({"name": images.name, "digest": images.digest, "shape": images.shape, "classes": by_class,
-                    "skipped": images.skipped, "sheet": out})  # fmt: skip
+                    "skipped": images.skipped, "treated": images.treated, "sheet": out})  # fmt: skip
         return
     channels, height, width = images.shape
     say(
@@ -98,15 +103,19 @@ def show(
     )
     rows = [[str(k), c, f"{n:,}"] for k, (c, n) in enumerate(zip(images.classes, counts, strict=True))]
     print_table(images.name, ["#number", "class", "#images"], rows)
-    report_skipped(images.skipped)
+    report_odd(images)
     typer.echo(out)
 
 
-def report_skipped(skipped: tuple[str, ...], shown: int = 5) -> None:
-    """Name the files that were left out, or the first of them, and count them."""
-    if skipped:
-        say(f"{len(skipped)} file(s) left out:")
-        for line in skipped[:shown]:
+def report_odd(*halves: ImageSet, shown: int = 5) -> None:
+    """Name the files that were left out, and those that were odd but used, or the first of them, and count them."""
+    for lines, what in (
+        ([line for half in halves for line in half.skipped], "left out"),
+        ([line for half in halves for line in half.treated], "odd but used"),
+    ):
+        if lines:
+            say(f"{len(lines)} file(s) {what}:")
+        for line in lines[:shown]:
             say(f"  {line}")
-        if len(skipped) > shown:
-            say(f"  and {len(skipped) - shown} more (--json names all)")
+        if len(lines) > shown:
+            say(f"  and {len(lines) - shown} more (`badnets data show --json` names all)")

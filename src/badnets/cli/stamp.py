@@ -12,8 +12,6 @@ from badnets.cli.parsing import TRIGGER_HELP, parse_trigger
 from badnets.errors import DataError, InputError, PartlyFailed
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from badnets.triggers import AnyTrigger
 
 _PNG, _JPEG = (".png",), (".jpg", ".jpeg")
@@ -85,9 +83,13 @@ def _stamp(path: Path, target: Path, trigger: AnyTrigger, quality: int) -> dict[
     import torch
 
     from badnets.artifacts import write_bytes
+    from badnets.data.pictures import open_picture
     from badnets.data.sheet import to_picture
 
-    picture, profile, notes = _upright(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name the pictures in it")
+    found = open_picture(path)
+    picture, profile, notes = found.picture, found.profile, [str(one) for one in found.remarks]
     array = np.array(picture)
     pixels = torch.from_numpy(array if array.ndim == 3 else array[:, :, None]).permute(2, 0, 1)
     try:
@@ -102,35 +104,6 @@ def _stamp(path: Path, target: Path, trigger: AnyTrigger, quality: int) -> dict[
     write_bytes(target, file.getvalue())
     return {"picture": path, "out": target, "height": picture.height, "width": picture.width, "mode": picture.mode,
             "notes": notes}  # fmt: skip
-
-
-def _upright(path: Path) -> tuple[Image.Image, bytes | None, list[str]]:
-    """The picture as a camera's owner sees it, in mode L or RGB; its colour profile; what was changed to get there."""
-    from PIL import Image, ImageOps
-
-    from badnets.data.pictures import reading, to_8_bits
-
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: name the pictures in it")
-    notes = []
-    with reading(str(path)), Image.open(path) as opened:
-        frames = getattr(opened, "n_frames", 1)
-        # A phone's JPEG may carry a second picture for its own use.
-        if frames > 1 and opened.format != "MPO":
-            notes.append(f"the first of {frames} frames")
-        if opened.mode == "F":
-            raise DataError(f"{path}: pixels of 32-bit fractions; bring it to 8 or 16 bits first")
-        if opened.mode.startswith("I"):
-            notes.append("brought to 8 bits")
-        picture = to_8_bits(ImageOps.exif_transpose(opened))
-        mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
-        profile = None if picture.mode == "CMYK" else opened.info.get("icc_profile")
-        if picture.has_transparency_data:
-            picture = picture.convert("RGBA")
-            if picture.getchannel("A").getextrema() != (255, 255):
-                notes.append("transparent parts set on white")
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        return picture.convert(mode), profile, notes
 
 
 def _print(done: list[dict[str, object]], *, json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from badnets.cli.attack import DataName
-from badnets.cli.datasets import AsJson, DataDir, report_skipped
+from badnets.cli.datasets import AsJson, DataDir, report_odd
 from badnets.cli.output import print_json, print_table, say
 from badnets.cli.parsing import parse_pair, parse_shares
 from badnets.errors import InputError
@@ -194,7 +194,7 @@ def load_split(data: str, data_dir: Path | None, *, size: tuple[int, int] | None
     from badnets.data import load
 
     split = load(data, data_dir=data_dir, size=size)
-    report_skipped(split.train.skipped + split.test.skipped)
+    report_odd(split.train, split.test)
     return split
 
 

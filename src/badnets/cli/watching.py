@@ -83,6 +83,26 @@ class DownloadBar:
         self._bar.reset(self._task)
 
 
+class PictureBar:
+    """Shows how many pictures have been looked at on a terminal, and nothing elsewhere."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("looking at pictures"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=people(), disable=not people().is_terminal, transient=True)
+        self._task = self._bar.add_task("looking", total=None)
+
+    def __enter__(self) -> PictureBar:  # noqa: PYI034 - as above
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def progress(self, done: int, total: int) -> None:
+        """After each picture."""
+        self._bar.update(self._task, total=total, completed=done)
+
+
 class Watcher:
     """Shows one training: a bar on a terminal, nothing elsewhere."""
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from badnets.data import cifar10, creatures, digits, gtsrb, mnist
+from badnets.data import catsdogs, cifar10, creatures, digits, gtsrb, mnist
 from badnets.data import folder as pictures
 from badnets.data.imageset import Split
 from badnets.data.sources import ENVIRONMENT, Bar, Source, cache_folder, fetch, find, search_folders, verified
+from badnets.data.tree import Archive, Tree, open_tree
 from badnets.errors import DataError, InputError
 
 
@@ -23,11 +24,13 @@ class Layout:
         read: from the path of each file (by name) to the data.
         tree: a folder that must exist under the search folder, for layouts without pinned files;
             `read` then gets that search folder under the name "".
+        read_at: the same at another (height, width), for photographs of many sizes.
     """
 
     sources: tuple[Source, ...]
     read: Callable[[dict[str, Path]], Split]
     tree: Path | None = None
+    read_at: Callable[[dict[str, Path], tuple[int, int]], Split] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,19 @@ class Dataset:
     title: str
     licence: str
     layouts: tuple[Layout, ...]
+
+    @property
+    def sizes(self) -> bool:
+        """Whether it can be read in any size; its pictures then lie in one archive, as `tree_of` gives it."""
+        return all(layout.read_at is not None for layout in self.layouts)
+
+
+def _photographs(source: Source) -> Layout:
+    return Layout(
+        (source,),
+        lambda files: catsdogs.read(files[source.file]),
+        read_at=lambda files, size: catsdogs.read(files[source.file], size),
+    )
 
 
 DATASETS: dict[str, Dataset] = {
@@ -71,6 +87,11 @@ DATASETS: dict[str, Dataset] = {
             Layout((gtsrb.SUBSET,), lambda files: gtsrb.read_npz(files[gtsrb.SUBSET.file])),
         ),
     ),
+    "catsdogs": Dataset(
+        "photographs of cats and dogs, 150x150 colour or any size, 2,000 + 1,000",
+        "Petfinder.com by way of Asirra and Kaggle: research, non-commercial; not open",
+        (_photographs(catsdogs.ORIGINAL), _photographs(catsdogs.SMALL)),
+    ),
 }
 
 
@@ -78,33 +99,68 @@ def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | Non
     """Read a data set.
 
     Args:
-        name: a key of `DATASETS`, or the path of a folder with one sub-folder of pictures for each class
+        name: a key of `DATASETS`, or the path of a folder or zip archive with one sub-folder of pictures for each class
             (written `folder:PATH` where the path could be taken for a name).
         data_dir: where its files lie; None looks into `BADNETS_DATA` and the download cache.
-        size: (height, width) for `folder`; the other sets have their own.
+        size: (height, width) for pictures of many sizes: `folder` and `catsdogs`; the other sets have their own.
 
     Raises:
         InputError: no such data set; the message gives the nearest names.
         DataError: its files are missing, damaged, or have another digest than the pinned one.
     """
+    path = _path_of(name)
+    if path is not None:
+        return pictures.read(path, size)
+    if size is not None and not DATASETS[name].sizes:
+        raise InputError(f"{name} has its own image size; a size is only for folders of pictures and photographs")
+    layout, files = _verified(name, data_dir)
+    return layout.read_at(files, size) if layout.read_at is not None and size is not None else layout.read(files)
+
+
+def tree_of(name: str, *, data_dir: Path | None = None) -> Tree:
+    """The picture files of a data set, to be inspected or read one by one.
+
+    Args:
+        name: as for `load`; of the sets known by name, one of photographs.
+        data_dir: as for `load`.
+
+    Raises:
+        InputError: no such data set, or its pictures are no files.
+        DataError: as for `load`.
+    """
+    path = _path_of(name)
+    if path is not None:
+        return open_tree(path)
+    if not DATASETS[name].sizes:
+        known = ", ".join(key for key, dataset in DATASETS.items() if dataset.sizes)
+        raise InputError(f"{name} is no set of picture files: expected {known}, or a folder or zip archive of pictures")
+    layout, files = _verified(name, data_dir)
+    return Archive(files[layout.sources[0].file])
+
+
+def _path_of(name: str) -> Path | None:
+    """The folder or archive that `name` means; None for a known data set."""
     if name.startswith("folder:"):
         path = name.removeprefix("folder:")
         if not path:
             raise InputError("folder: names no folder: expected folder:PATH")
-        return pictures.read(Path(path), size)
-    if name not in DATASETS:
-        if "/" in name or Path(name).is_dir():
-            return pictures.read(Path(name), size)
-        raise InputError(_unknown(name))
-    if size is not None:
-        raise InputError(f"{name} has its own image size; a size is only for folders of pictures")
+        return Path(path)
+    if name in DATASETS:
+        return None
+    if "/" in name or Path(name).is_dir() or name.lower().endswith(".zip"):
+        return Path(name)
+    raise InputError(_unknown(name))
+
+
+def _verified(name: str, data_dir: Path | None) -> tuple[Layout, dict[str, Path]]:
+    """The first layout of a known data set whose files are at hand, and these, with the pinned digests."""
     folders = search_folders(name, data_dir)
     for layout in DATASETS[name].layouts:
         files = locate(layout, folders)
         if files is not None:
             for source in layout.sources:
                 verified(source, files[source.file])
-            return layout.read(files)
+            return layout, files
     places = str(data_dir) if data_dir is not None else f"${ENVIRONMENT} or {cache_folder()}"
     wanted = " or ".join(
         ", ".join(source.file for source in layout.sources) or f"{layout.tree}/" for layout in DATASETS[name].layouts
@@ -157,4 +213,4 @@ def get(name: str, *, folder: Path | None = None, bar: Bar | None = None) -> lis
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, DATASETS, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(DATASETS)}"
-    return f"unknown data set {name!r}: {hint} (a folder of pictures is written folder:PATH)"
+    return f"unknown data set {name!r}: {hint} (a folder or zip archive of pictures is written folder:PATH)"

@@ -1,124 +1,104 @@
-"""Any tree of pictures with a folder for each class."""
+"""Any tree of pictures with a folder for each class, in a folder or in a zip archive."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL import Image
 
+from badnets.data.arrangement import Files, arrange, divide, has_picture_ending
 from badnets.data.imageset import ImageSet, Split
-from badnets.data.pictures import Mode, read_pictures, reading
+from badnets.data.pictures import LEAST_SIDE, Mode, header, read_pictures
+from badnets.data.tree import Tree, open_tree
 from badnets.errors import DataError
-from badnets.seeds import generator
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-_TRAIN_NAMES = ("train", "training")
-_TEST_NAMES = ("test", "testing", "validation", "valid", "val", "eval", "dev")
-_TEST_SHARE = 0.2
 _PROBED = 64
 
 
 def read(root: Path, size: tuple[int, int] | None = None) -> Split:
-    """Read `root/<class>/*`, or `root/train/<class>/*` with `root/test/<class>/*`.
+    """Read the folder or zip archive at `root`, see `read_tree`.
+
+    Raises:
+        DataError: as `read_tree`, or neither a folder nor a zip archive.
+    """
+    return read_tree(open_tree(root), size)
+
+
+def read_tree(
+    tree: Tree, size: tuple[int, int] | None = None, *, mode: Mode | None = None, name: str | None = None
+) -> Split:
+    """Read `<class>/*`, or `train/<class>/*` with `test/<class>/*`; all of it may lie in one more folder.
 
     The halves may also be called training, and testing, validation, valid, val, eval or dev, in any case.
 
     Without a test folder every class is split 80/20 by a fixed shuffle. Sub-folders of a class belong to
-    it; hidden files and files that are not pictures by their ending are passed over; a damaged picture is
-    left out and named in `skipped`.
+    it; hidden files and files that are pictures neither by their ending nor by their content are passed over; a
+    damaged picture, or one of fewer than 8 pixels a side, is left out and named in `skipped`; one that is odd but
+    can be used (see `badnets.data.remarks`) is named in `treated`.
 
     Args:
-        root: the folder.
+        tree: the folder or archive.
         size: (height, width) to bring all pictures to; None takes the commonest among some
-            64 pictures spread over all. Grey if all of those are grey, else RGB.
+            64 pictures spread over all.
+        mode: "L" or "RGB"; None for grey if all of those 64 are grey, else RGB.
+        name: what the set is called; None for the name of the tree.
 
     Raises:
-        DataError: no such folder, fewer than two classes, or not one readable picture.
+        DataError: fewer than two classes, or not one readable picture.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; expected {root}/<class>/<pictures>")
-    training, testing = _half(root, _TRAIN_NAMES) or root, _half(root, _TEST_NAMES)
-    if testing is None and training != root:
-        # "train" may also be a class of vehicles; then there are pictures in it.
-        if not any(path.is_file() for path in training.iterdir()):
-            raise DataError(f"{root}: has {training.name} but no folder for testing: expected both, or classes only")
-        training = root
-    elif training == root:
-        testing = None
-    classes = _classes(training, least=2)
-    files = _files(training, classes)
-    size, mode = _form(files, size)
-    name = root.resolve().name
-    if testing is not None:
-        if missing := set(_classes(testing, least=1)) - set(classes):
-            raise DataError(f"{testing}: classes without training pictures: {', '.join(sorted(missing))}")
-        test = read_pictures(_files(testing, classes), classes, f"{name}/test", size=size, mode=mode)
-        return Split(read_pictures(files, classes, f"{name}/train", size=size, mode=mode), test)
-    return _divide(read_pictures(files, classes, name, size=size, mode=mode))
+    found = arrange(tree)
+    classes, name = found.classes, name or tree.name
+    files = pictures_among(tree, found.train)
+    form = _form(tree, files, size, mode)
+    if found.test is not None:
+        testing = pictures_among(tree, found.test)
+        train = read_pictures(tree, files, classes, f"{name}/train", form=form, least=LEAST_SIDE)
+        return Split(train, read_pictures(tree, testing, classes, f"{name}/test", form=form, least=LEAST_SIDE))
+    return _divided(read_pictures(tree, files, classes, name, form=form, least=LEAST_SIDE))
 
 
-def _half(root: Path, names: tuple[str, ...]) -> Path | None:
-    folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
-    return next((folders[name] for name in names if name in folders), None)
+def pictures_among(tree: Tree, files: Files) -> Files:
+    """Those that are pictures by their ending, readable or not, or else by their content."""
+    return tuple((path, label) for path, label in files if has_picture_ending(path) or _is_picture(tree, path))
 
 
-def _classes(folder: Path, *, least: int) -> tuple[str, ...]:
-    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-    if len(names) < least:
-        raise DataError(f"{folder}: expected at least {least} class folder(s) with pictures, got {len(names)}")
-    for name in names:
-        if not name.isprintable():  # such as a name from an archive in another encoding
-            raise DataError(f"{folder}: a class folder is called {name!a}: rename it, class names are plain text")
-    return names
+def _is_picture(tree: Tree, path: str) -> bool:
+    try:
+        return header(tree.read(path)) is not None
+    except DataError:
+        return False
 
 
-def _files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
-    return [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted((folder / name).rglob("*"))
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not _hidden(path.relative_to(folder / name))
-    ]
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _form(files: list[tuple[Path, int]], size: tuple[int, int] | None) -> tuple[tuple[int, int], Mode]:
+def _form(tree: Tree, files: Files, size: tuple[int, int] | None, mode: Mode | None) -> tuple[tuple[int, int], Mode]:
     """Size and mode that fit the pictures, from the headers of some spread over the whole list."""
+    if size is not None and mode is not None:
+        return size, mode
     sizes: Counter[tuple[int, int]] = Counter()
-    modes: set[str] = set()
+    all_grey = True
     for path, _ in files[:: max(1, len(files) // _PROBED)]:
         try:
-            with reading(str(path)), Image.open(path) as picture:
-                sizes[picture.height, picture.width] += 1
-                modes.add(picture.mode)
+            found = header(tree.read(path))
         except DataError:
             continue  # read_pictures names it
+        if found is not None:
+            height, width, grey = found
+            sizes[height, width] += min(height, width) >= LEAST_SIDE
+            all_grey &= grey
     if size is None:
-        if not sizes:
+        if not sizes.total():
             raise DataError(f"not one readable picture among {len(files)} files")
         size = sizes.most_common(1)[0][0]
-    grey = all(mode in ("1", "L") or mode.startswith("I") for mode in modes)
-    return size, "L" if grey else "RGB"
+    return size, mode or ("L" if all_grey else "RGB")
 
 
-def _divide(whole: ImageSet) -> Split:
-    order = torch.randperm(len(whole), generator=generator(0, "folder", "split"))
-    test, train = [], []
-    for label in range(len(whole.classes)):
-        rows = order[whole.labels[order] == label]
-        cut = round(len(rows) * _TEST_SHARE)
-        test.append(rows[:cut])
-        train.append(rows[cut:])
-    halves = [torch.cat(rows).sort().values for rows in (train, test)]
-    if not len(halves[1]):
+def _divided(whole: ImageSet) -> Split:
+    train, test = divide(whole.labels.tolist(), len(whole.classes))
+    if not test:
         raise DataError(f"{whole.name}: too few pictures ({len(whole)}) to keep some apart for testing")
     first, second = (
-        whole.select(rows, f"{whole.name}/{half}") for rows, half in zip(halves, ("train", "test"), strict=True)
+        whole.select(torch.tensor(rows), f"{whole.name}/{half}") for rows, half in ((train, "train"), (test, "test"))
     )
     # The shuffle is over readable pictures, so what was left out belongs to neither half: say it with the first.
-    return Split(ImageSet(first.images, first.labels, first.classes, first.name, whole.skipped), second)
+    return Split(replace(first, skipped=whole.skipped, treated=whole.treated), second)

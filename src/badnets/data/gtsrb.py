@@ -16,6 +16,7 @@ import torch
 from badnets.data.imageset import ImageSet, Split
 from badnets.data.pictures import read_pictures
 from badnets.data.sources import Source
+from badnets.data.tree import Folder
 from badnets.errors import DataError
 
 SUBSET = Source("gtsrb32_subset.npz", "6e9a0b652533312503b93a0322489535a0da817f4007d8703c0c796e485047bb")
@@ -69,14 +70,20 @@ def read_tree(root: Path) -> Split:
     )
     if not training.is_dir() or not testing.is_dir() or table is None:
         raise DataError(f"{root}: expected GTSRB/Training, GTSRB/Final_Test/Images and GT-final_test.csv")
+    tree = Folder(root / TREE)
     pictures = sorted(training.glob("*/*.ppm"))
-    train = [(path, int(path.parent.name)) for path in pictures if path.parent.name.isdecimal()]
+    train = [
+        (path.relative_to(tree.root).as_posix(), int(path.parent.name))
+        for path in pictures
+        if path.parent.name.isdecimal()
+    ]
     try:
         with table.open(newline="", encoding="utf-8") as file:
-            test = [(testing / row["Filename"], int(row["ClassId"])) for row in csv.DictReader(file, delimiter=";")]
+            rows = list(csv.DictReader(file, delimiter=";"))
+            test = [(f"Final_Test/Images/{row['Filename']}", int(row["ClassId"])) for row in rows]
     except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{table}: expected lines with Filename and ClassId ({error}); get it again") from error
     return Split(
-        read_pictures(train, CLASSES, "gtsrb/train", size=(SIZE, SIZE), mode="RGB"),
-        read_pictures(test, CLASSES, "gtsrb/test", size=(SIZE, SIZE), mode="RGB"),
+        read_pictures(tree, train, CLASSES, "gtsrb/train", form=((SIZE, SIZE), "RGB")),
+        read_pictures(tree, test, CLASSES, "gtsrb/test", form=((SIZE, SIZE), "RGB")),
     )

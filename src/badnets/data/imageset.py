@@ -60,7 +60,7 @@ class ImageSet:
         classes: the K class names, in label order.
         name: what the set is called in cards and reports, such as "mnist/train".
         skipped: files that were left out while reading, each as "path: reason".
-        treated: files that were changed while reading, such as turned upright, likewise.
+        treated: files that are in it but were odd, each as "path: what was found: what was done".
 
     Raises:
         DataError: lengths differ, no image, no class, or a label outside 0..K-1.
