@@ -14,9 +14,10 @@ from torchvision import models as theirs
 from badnets.artifacts import RunFolder, read_json
 from badnets.data import Split, load
 from badnets.errors import CheckpointError, InputError, PartlyFailed
-from badnets.metrics import predict
+from badnets.metrics import evaluate, predict
 from badnets.models import ModelSpec, build
 from badnets.neurons import grad_cam
+from badnets.poison import SingleTarget
 from badnets.studies import photos, pretrained
 from badnets.studies.photos import PhotosResult, PhotosSpec, schedule
 from badnets.studies.runner import Place
@@ -116,7 +117,9 @@ def test_a_trunk_that_somebody_trained(few_creatures: Split, watch: Watch, tmp_p
     )
     result = photos.run(spec, few_creatures, folder, HERE, watch())
     for cell in (*result.baselines, *result.at("trainer", 0.5)):
-        kept = load_model(folder.path / cell.folder)[0].state_dict()
+        model = load_model(folder.path / cell.folder)[0]
+        assert cell.result == evaluate(model, few_creatures.test, Sticker(), SingleTarget(1, 0)), "kept features or not"
+        kept = model.state_dict()
         for name, value in weights.items():
             if not name.startswith("classifier"):
                 assert torch.equal(kept[f"trunk.{name}"], value)

@@ -13,7 +13,7 @@ from badnets.errors import Stopped
 from badnets.models import ModelSpec, PhotoCnn, build
 from badnets.poison import Recipe, SingleTarget, TrainingSet, overlay, plan
 from badnets.training import Augment, Session, TrainSpec, fit, load_model, loop, this_machine, weights_digest
-from badnets.training.features import can_be_kept, features_of
+from badnets.training.features import FeatureCache, can_be_kept, features_of
 from badnets.triggers import Patch
 
 SPEC = TrainSpec(epochs=3, batch_size=16, augment=Augment(), frozen=("trunk",), precision="float32")
@@ -88,3 +88,43 @@ def test_stopped_and_resumed(tmp_path: Path) -> None:
         again = fit(network(), poisoned(), SPEC, session=Session(tmp_path / str(number)))
         assert weights_digest(again.model) == weights_digest(whole.model)
     assert weights_digest(load_model(tmp_path / "whole")[0]) == weights_digest(whole.model)
+
+
+def test_heads_on_one_trunk_share_what_it_makes() -> None:
+    cache, model, data = FeatureCache(), network(), poisoned()
+    seen: list[int] = []
+    model.trunk.register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
+    machine = this_machine(precision="float32")
+    first = features_of(model, data, machine, cache=cache)
+    assert sum(seen) == 60 + 15
+    other = overlay(photographs(), plan(photographs(), Recipe(SingleTarget(1, 0), Patch.square(4), rate=1.0)))
+    features_of(model, other, machine, cache=cache)
+    assert sum(seen) == 60 + 30, "only the stamped ones that were not known"
+    again = features_of(model, data, machine, cache=cache)
+    assert sum(seen) == 60 + 30
+    assert torch.equal(again.base.take(torch.arange(75)), first.base.take(torch.arange(75)))
+    with torch.no_grad():
+        next(model.trunk.parameters()).add_(0.1)
+    moved = features_of(model, data, machine, cache=cache)
+    assert sum(seen) == 2 * (60 + 15) + 15
+    assert not torch.equal(moved.base.take(torch.arange(75)), first.base.take(torch.arange(75)))
+
+
+def test_the_oldest_features_are_forgotten() -> None:
+    cache, model, images = FeatureCache(most=2), network(), photographs()
+    seen: list[int] = []
+    model.trunk.register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
+    rows, machine = torch.arange(5), this_machine(precision="float32")
+    small, large = Patch.square(2), Patch.square(5)
+    for trigger in (None, small, None, large, None, small):
+        cache.of(model, images, rows, trigger, machine)
+    assert seen == [5, 5, 5, 5]  # the small square was forgotten for the large one, the clean ones never
+
+
+def test_a_replaced_image_is_never_seen_clean() -> None:
+    images = photographs()
+    replaced = overlay(images, plan(images, Recipe(SingleTarget(1, 0), Patch.square(4), rate=0.5, mode="replace")))
+    model, seen = network(), []
+    model.trunk.register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
+    made = features_of(model, replaced, this_machine(precision="float32"))
+    assert sum(seen) == len(made) == 60

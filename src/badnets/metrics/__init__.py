@@ -1,6 +1,6 @@
 """How good a model is, and how well an attack on it works: rates with their counts and intervals."""
 
-from badnets.metrics.evaluate import Result, evaluate
+from badnets.metrics.evaluate import Result, evaluate, judge
 from badnets.metrics.intervals import MeanRate, Rate, clopper_pearson, mean_rate
 from badnets.metrics.positions import PositionMap, position_map
 from badnets.metrics.predict import Predictions, predict
@@ -13,6 +13,7 @@ __all__ = [
     "Result",
     "clopper_pearson",
     "evaluate",
+    "judge",
     "mean_rate",
     "position_map",
     "predict",

@@ -58,15 +58,32 @@ def evaluate(
     Raises:
         InputError: only one of trigger and policy is given, or the policy does not fit the classes.
     """
-    classes = len(test.classes)
-    wrong = predict(model, test).classes != test.labels
-    clean_error, clean_by_class = _rate(wrong), _by_class(wrong, test, torch.ones_like(wrong))
-    if trigger is None and policy is None:
-        return Result(clean_error, clean_by_class)
-    if trigger is None or policy is None:
+    if (trigger is None) != (policy is None):
         raise InputError("an attack is measured with both a trigger and a policy")
+    stamped = None if trigger is None else predict(model, test, trigger=trigger)
+    return judge(test, predict(model, test), stamped, policy)
+
+
+def judge(
+    test: ImageSource, clean: Predictions, stamped: Predictions | None = None, policy: LabelPolicy | None = None
+) -> Result:
+    """The same as `evaluate`, from what a model has said already.
+
+    Args:
+        test: the true classes.
+        clean: said of the images as they are.
+        stamped: said of the stamped ones; with the policy.
+        policy: what the attacker wants.
+
+    Raises:
+        InputError: the policy does not fit the classes.
+    """
+    classes = len(test.classes)
+    wrong = clean.classes != test.labels
+    clean_error, clean_by_class = _rate(wrong), _by_class(wrong, test, torch.ones_like(wrong))
+    if stamped is None or policy is None:
+        return Result(clean_error, clean_by_class)
     policy.check(classes)
-    stamped = predict(model, test, trigger=trigger)
     attacked = policy.eligible(test.labels)
     hit = policy.success(stamped.classes, test.labels, classes)
     spill, to_target = _spill(stamped, test, policy, attacked)

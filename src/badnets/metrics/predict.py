@@ -21,6 +21,12 @@ class Predictions:
     classes: Int64[Tensor, " n"]
     confidence: Float[Tensor, " n"]
 
+    @classmethod
+    def of(cls, logits: Float[Tensor, "n k"]) -> Predictions:
+        """What these logits say."""
+        confidence, classes = torch.softmax(logits.float(), 1).cpu().max(1)
+        return cls(classes, confidence)
+
 
 @torch.no_grad()
 def predict(
@@ -43,9 +49,7 @@ def predict(
     with evaluating(model) as device:
         batches = (trigger(part) if trigger else part for part in _parts(images, batch_size))
         parts = (model(part.to(device).float().div_(255)) for part in batches)
-        shares = [torch.softmax(logits.float(), 1).cpu() for logits in parts]
-    confidence, classes = torch.cat(shares).max(1)
-    return Predictions(classes, confidence)
+        return Predictions.of(torch.cat([logits.float().cpu() for logits in parts]))
 
 
 def _parts(images: Tensor | ImageSource, size: int) -> Iterator[UInt8[Tensor, "m c h w"]]:

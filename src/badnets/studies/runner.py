@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -14,17 +14,22 @@ from torch import nn
 from badnets.artifacts import RunFolder, read_json, storage, write_json, write_text
 from badnets.data import ImageSet, ImageSource, Split
 from badnets.errors import PartlyFailed, Stopped
-from badnets.metrics import PositionMap, evaluate, position_map
-from badnets.models import ModelSpec, build
+from badnets.metrics import PositionMap, Predictions, Result, evaluate, judge, position_map
+from badnets.models import ModelSpec, TwoParts, build, evaluating
 from badnets.seeds import generator
 from badnets.studies import pretrained
 from badnets.studies.cells import Cell, CellResult, folder_name, lineage, split_digest
 from badnets.studies.progress import Standing, Tally
-from badnets.training import Progress, Session, fit, limited_threads, load_model
+from badnets.training import Fit, Progress, Session, fit, limited_threads, load_model
+from badnets.training.features import FeatureCache, can_be_kept
 from badnets.training.tasks import Engine, Failure, Hooks, Images, Task
+from badnets.triggers import Trigger
 
 RESULT, FAILURE = "result.json", "failure.txt"
 _NAMED = 3
+
+# Of this process: workers carry out many cells, one after the other.
+_FEATURES = FeatureCache()
 
 
 @runtime_checkable
@@ -143,16 +148,21 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellRe
     train, test = images
     cell = task.cell
     data, made = cell.training_set(train)
-    session = Session(task.home, device=task.device, threads=task.threads, on_progress=hooks.progress, stop=hooks.stop)
+    session = Session(
+        task.home,
+        device=task.device,
+        threads=task.threads,
+        on_progress=hooks.progress,
+        stop=hooks.stop,
+        features=_FEATURES,
+    )
     trained = fit(_start(task, train), data, cell.train, seed=cell.seed, session=session)
-    attack = cell.measured
-    measured = evaluate(trained.model, test, attack.trigger if attack else None, attack.policy if attack else None)
     return CellResult(
         name=cell.label,
         seed=cell.seed,
         key=task.key,
         folder=f"models/{task.home.name}",
-        result=measured,
+        result=_measure(trained, cell, test, hooks),
         places=_places(task, trained.model, test, hooks),
         samples=len(data),
         poisoned=made.false_samples if made else 0,
@@ -162,6 +172,24 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellRe
         seconds=trained.card.seconds,
         machine=trained.card.job.machine,
     )
+
+
+def _measure(trained: Fit, cell: Cell, test: ImageSource, hooks: Hooks) -> Result:
+    model, attack = trained.model, cell.measured
+    if not isinstance(model, TwoParts) or not can_be_kept(model, cell.train):
+        return evaluate(model, test, attack.trigger if attack else None, attack.policy if attack else None)
+    # Many heads on one trunk see the same test images: what the trunk makes of them is kept, as in training.
+    exact = replace(trained.card.job.machine, precision="float32")
+    rows = torch.arange(len(test))
+
+    def said(trigger: Trigger | None) -> Predictions:
+        with torch.no_grad(), evaluating(model.head) as device:
+            features = _FEATURES.of(model, test, rows, trigger, exact, hooks.stop)
+            return Predictions.of(model.head(features.to(device)))
+
+    if attack is None:
+        return judge(test, said(None))
+    return judge(test, said(None), said(attack.trigger), attack.policy)
 
 
 def _places(task: Assignment, model: nn.Module, test: ImageSource, hooks: Hooks) -> PositionMap | None:

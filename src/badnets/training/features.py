@@ -9,11 +9,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from badnets.data import ImageSource
 from badnets.errors import Stopped
 from badnets.models import TwoParts, evaluating
 from badnets.poison import TrainingSet
+from badnets.training.checkpoint import weights_digest
 from badnets.training.machine import Machine, reduced_precision
 from badnets.training.spec import Augment, TrainSpec
+from badnets.triggers import Trigger
 
 _BATCH = 64
 
@@ -54,33 +57,90 @@ def can_be_kept(model: object, spec: TrainSpec) -> bool:
     return isinstance(model, TwoParts) and spec.frozen == ("trunk",) and spec.augment == Augment()
 
 
-@torch.no_grad()
+class FeatureCache:
+    """Features that were computed so far, for many heads on one trunk.
+
+    Args:
+        most: kinds of features kept, the oldest forgotten first: of one trunk, training and test images, clean and
+            stamped, in two precisions.
+    """
+
+    def __init__(self, most: int = 8) -> None:
+        self.most = most
+        self._kept: dict[tuple[str, ...], dict[int, Tensor]] = {}
+
+    @torch.no_grad()
+    def of(
+        self,
+        model: TwoParts,
+        base: ImageSource,
+        rows: Int64[Tensor, " n"],
+        trigger: Trigger | None,
+        machine: Machine,
+        stop: Callable[[], bool] | None = None,
+    ) -> Float[Tensor, "n ..."]:
+        """The features of these rows, stamped first where a trigger is given; what is known is not computed again.
+
+        Args:
+            model: its trunk is run in evaluation mode, on its device.
+            base: the images.
+            rows: which of them.
+            trigger: stamped on all of them; None leaves them clean.
+            machine: decides the precision, as in a step of training.
+            stop: asked between batches.
+
+        Raises:
+            Stopped: `stop` said so; what was computed is kept.
+        """
+        kept = self._of_kind((weights_digest(model.trunk), base.digest, repr(trigger), machine.precision))
+        wanted = [row for row in rows.unique().tolist() if row not in kept]
+        with evaluating(model) as device:  # type: ignore[arg-type]  # a protocol cannot say that it is a module
+            for part in torch.tensor(wanted, dtype=torch.int64).split(_BATCH) if wanted else ():
+                if stop is not None and stop():
+                    raise Stopped("stopped while computing features; the same command goes on")
+                images = base.take(part)
+                pixels = (trigger(images) if trigger else images).to(device).float().div_(255)
+                with reduced_precision(machine):
+                    found = model.features(pixels.contiguous(memory_format=torch.channels_last)).float().cpu()
+                kept.update(zip(part.tolist(), found, strict=True))
+        return torch.stack([kept[row] for row in rows.tolist()])
+
+    def _of_kind(self, kind: tuple[str, ...]) -> dict[int, Tensor]:
+        kept = self._kept.pop(kind, {})
+        while len(self._kept) >= self.most:
+            del self._kept[next(iter(self._kept))]
+        self._kept[kind] = kept  # the one used last stands last
+        return kept
+
+
 def features_of(
-    model: TwoParts, data: TrainingSet, machine: Machine, stop: Callable[[], bool] | None = None
+    model: TwoParts,
+    data: TrainingSet,
+    machine: Machine,
+    stop: Callable[[], bool] | None = None,
+    *,
+    cache: FeatureCache | None = None,
 ) -> TrainingSet:
     """The same samples as features, stamped before where they are; each pair of image and stamp is computed once.
 
     Args:
-        model: its trunk is run in evaluation mode, on its device.
+        model: see `FeatureCache.of`.
         data: the samples.
-        machine: decides the precision, as in a step of training.
-        stop: asked between batches.
+        machine: see `FeatureCache.of`.
+        stop: likewise.
+        cache: what is known already.
 
     Raises:
         Stopped: `stop` said so.
     """
-    pairs, places = torch.unique(data.rows * 2 + data.stamped, return_inverse=True)
-    rows, stamped = pairs // 2, pairs % 2 == 1
-    found = []
-    with evaluating(model) as device:  # type: ignore[arg-type]  # a protocol cannot say that it is a module
-        for part in torch.arange(len(pairs)).split(_BATCH):
-            if stop is not None and stop():
-                raise Stopped("stopped while computing features; nothing was trained yet; the same command goes on")
-            images = data.base.take(rows[part])
-            if data.trigger is not None and bool(stamped[part].any()):
-                images[stamped[part]] = data.trigger(images[stamped[part]])
-            batch = images.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
-            with reduced_precision(machine):
-                found.append(model.features(batch).float().cpu())
-    base = Features(torch.cat(found), data.base.labels[rows], data.base.classes, data.base.name, data.base.digest)
-    return replace(data, base=base, rows=places, stamped=torch.zeros_like(data.stamped), trigger=None)
+    known = cache or FeatureCache()
+    parts = []
+    for chosen, trigger in ((~data.stamped, None), (data.stamped, data.trigger)):
+        if bool(chosen.any()):
+            found = known.of(model, data.base, data.rows[chosen], trigger, machine, stop)
+            parts.append((chosen, found))
+    values = parts[0][1].new_empty((len(data), *parts[0][1].shape[1:]))
+    for chosen, found in parts:
+        values[chosen] = found
+    base = Features(values, data.labels, data.base.classes, data.base.name, data.base.digest)
+    return replace(data, base=base, rows=torch.arange(len(data)), stamped=torch.zeros_like(data.stamped), trigger=None)

@@ -21,7 +21,7 @@ from badnets.seeds import isolated
 from badnets.training import checkpoint
 from badnets.training.batches import Batches
 from badnets.training.compiled import compiled_forward, is_compiled
-from badnets.training.features import can_be_kept, features_of
+from badnets.training.features import FeatureCache, can_be_kept, features_of
 from badnets.training.machine import Machine, limited_threads, reduced_precision, this_machine
 from badnets.training.memory import keep_freed_memory
 from badnets.training.optimizer import State, make_optimizer
@@ -60,6 +60,7 @@ class Session:
         threads: of torch on the CPU; see `Machine`.
         on_progress: called a few times a second and at the end of every epoch.
         stop: asked after every step; when it says yes, progress is saved and `Stopped` is raised.
+        features: shared by trainings of many heads on one frozen trunk.
     """
 
     folder: Path | None = None
@@ -68,6 +69,7 @@ class Session:
     threads: int = 1
     on_progress: Callable[[Progress], None] | None = None
     stop: Callable[[], bool] | None = None
+    features: FeatureCache | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Se
         model.get_submodule(name).eval()
     trained, samples = model, data
     if isinstance(model, TwoParts) and can_be_kept(model, spec):
-        trained, samples = model.head, features_of(model, data, machine, session.stop)
+        trained, samples = model.head, features_of(model, data, machine, session.stop, cache=session.features)
     batches = Batches(samples, spec, job.seed)
     state = State(trained, make_optimizer(trained, spec), spec, spec.epochs * batches.per_epoch)
     if machine.compiled:
