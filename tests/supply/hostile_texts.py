@@ -103,6 +103,8 @@ RENAMED = [
     one("wrong extension", "weights.pt", weights, "extension-contradicts", 0),
     one("wrong extension", "array.onnx", array, "extension-contradicts", 0),
     one("wrong extension", "empty.safetensors", bytes, "extension-contradicts", 0),
+    one("settings", "empty.json", bytes, "json-malformed", 0),
+    one("unknown", "empty of unknown kind", bytes, "text-unknown", 0),
     one("wrong extension", "text.gguf", lambda: b"hello\n", "extension-contradicts", 0),
 ]  # fmt: skip
 

@@ -99,7 +99,7 @@ def check(source: Source, name: str) -> list[Finding]:  # noqa: PLR0911 - one fo
     if suffix in _TEMPLATES:
         return [_found(source, TEMPLATE, f"a {suffix} file")]
     findings = _letters(source)
-    if findings or not source.size:
+    if findings:
         return findings
     if suffix == ".json":
         return _settings(source, path.name)
