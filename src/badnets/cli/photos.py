@@ -78,8 +78,9 @@ def photos(
     classes = split.train.classes
     if is_pretrained(model) and weights is None:
         raise InputError(f"{model} needs its trained weights: name their file with --weights")
-    if whole and not is_pretrained(model):
-        raise InputError(f"{model} has no trained trunk: --whole is for networks of torchvision and timm")
+    for option, given in (("--whole", whole), ("--weights", weights is not None)):
+        if given and not is_pretrained(model):
+            raise InputError(f"{model} has no trained trunk: {option} is for networks of torchvision and timm")
     train = study.schedule(data, model, whole=whole)
     spec = study.PhotosSpec(
         data=data,

@@ -8,7 +8,7 @@ from typing import Literal
 from badnets.artifacts import RunFolder, write_json
 from badnets.data import Split
 from badnets.errors import InputError
-from badnets.models import is_pretrained
+from badnets.models import ModelSpec, build, is_pretrained
 from badnets.poison import Recipe, SingleTarget
 from badnets.studies.cells import Attack, Cell, CellResult, Threat
 from badnets.studies.claims import claim
@@ -155,12 +155,16 @@ def run(spec: PhotosSpec, split: Split, folder: RunFolder, place: Place, observe
     """Train and measure every model, and write the run folder; more shares, seeds or attackers only add theirs.
 
     Raises:
-        InputError: the folder holds another study or one of other data, or a share of it is less than a picture.
+        InputError: the folder holds another study or one of other data, or the classes, the model, the trigger or a
+            share do not fit the data.
         PartlyFailed: some models could not be trained; the others are kept.
         Stopped: the observer said so; the same call goes on.
         StorageError: the folder cannot be written.
     """
     SingleTarget(spec.source, spec.target).check(len(split.train.classes))
+    # What does not fit is said before anything is trained.
+    build(ModelSpec.fitting(split.train, spec.model))
+    spec.trigger.mask(*split.train.shape[1:])
     balance = split.train.labels.bincount(minlength=len(split.train.classes)).tolist()
     for share in spec.shares:
         if round(share * balance[spec.source]) < 1:
