@@ -37,6 +37,7 @@ def test_with_mean_pooling_it_is_the_class_activation_map() -> None:
     scaled = scaled / scaled.amax((1, 2), keepdim=True)
     assert torch.allclose(grad_cam(model, images, classes), scaled.detach(), atol=1e-5)
     assert torch.allclose(grad_cam(model, images, classes, layer="relu"), scaled.detach(), atol=1e-5)
+    assert torch.allclose(grad_cam(model, images, classes, averaged=False), scaled.detach(), atol=1e-5)
 
 
 def test_it_looks_at_what_decides() -> None:
@@ -55,6 +56,30 @@ def test_it_looks_at_what_decides() -> None:
     assert 11 <= column <= 17
     assert float(heat.max()) == 1.0
     assert float(grad_cam(model, images, torch.tensor([1])).max()) == 0.0  # nothing speaks for that class
+
+
+class OnePlace(nn.Module):
+    """Passes pixels through, and looks at one place only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.through, self.head = nn.Conv2d(1, 1, 1, bias=False), nn.Linear(64, 2, bias=False)
+        with torch.no_grad():
+            self.through.weight.fill_(1.0)
+            self.head.weight.zero_()
+            self.head.weight[1, 8 * 2 + 5] = 1.0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.through(images).flatten(1))
+        return out
+
+
+def test_place_by_place_it_is_true_to_a_head_that_reads_places() -> None:
+    images = torch.full((1, 1, 8, 8), 100, dtype=torch.uint8)
+    heat = grad_cam(OnePlace(), images, torch.tensor([1]), averaged=False)[0]
+    assert heat.nonzero().tolist() == [[2, 5]]
+    spread = grad_cam(OnePlace(), images, torch.tensor([1]))[0]
+    assert float(spread.min()) == 1.0  # the published mean cannot tell it from any other place
 
 
 def test_the_model_is_left_as_it_was() -> None:

@@ -359,7 +359,7 @@ def test_pages_need_nothing_beside_themselves(study: str) -> None:
 
 SAID: dict[str, tuple[str, ...]] = {
     "digits": ("Table 2",),
-    "photos": ("Grad-CAM", "none picked out", "honest twin", "attacker hands over data"),
+    "photos": ("HiResCAM", "none picked out", "honest twin", "attacker hands over data"),
     "digits-matrix": (
         "paper (Fig. 4), clean error in %",
         "What the paper leaves open",

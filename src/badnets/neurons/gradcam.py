@@ -12,17 +12,26 @@ from badnets.models import evaluating
 
 
 def grad_cam(
-    model: nn.Module, images: UInt8[Tensor, "n c h w"], classes: Int64[Tensor, " n"], *, layer: str | None = None
+    model: nn.Module,
+    images: UInt8[Tensor, "n c h w"],
+    classes: Int64[Tensor, " n"],
+    *,
+    layer: str | None = None,
+    averaged: bool = True,
 ) -> Float[Tensor, "n h w"]:
     """How much each place of an image speaks for a class: ReLU(sum over k of a_k A_k), scaled to the image.
 
-    A_k is the k-th map of the layer, a_k the mean over its places of the gradient of the class's logit.
+    A_k is the k-th map of the layer, a_k the mean over its places of the gradient of the class's logit. Where a head
+    reads the places one by one, as fully connected layers do, that mean says nothing about a place: not `averaged`,
+    a_k is the gradient at each place itself (HiResCAM; Draelos and Carin, arXiv 2011.08891, equation 4). Behind a mean
+    over all places both are the same.
 
     Args:
         model: takes pixels in [0, 1] and gives logits; its mode and weights stay as they are.
         images: uint8.
         classes: the class asked about, for each image.
         layer: whose maps; None takes the last ones that have more than one place.
+        averaged: Grad-CAM as published; else HiResCAM.
 
     Returns:
         On the CPU, each map divided by its maximum; all 0 where nothing speaks for the class.
@@ -52,7 +61,8 @@ def grad_cam(
     finally:
         for hook in hooks:
             hook.remove()
-    weighed = (maps[-1].detach() * slopes.mean((2, 3), keepdim=True)).sum(1, keepdim=True)
+    weights = slopes.mean((2, 3), keepdim=True) if averaged else slopes
+    weighed = (maps[-1].detach() * weights).sum(1, keepdim=True)
     scaled = functional.interpolate(
         functional.relu(weighed.float()), images.shape[2:], mode="bilinear", align_corners=False
     )[:, 0]

@@ -101,7 +101,7 @@ def collect(split: Split, recipe: Recipe, honest: nn.Module, badnet: nn.Module) 
 
 def _see(model: nn.Module, images: Tensor) -> tuple[Seen, ...]:
     said = predict(model, images)
-    heat = functional.adaptive_avg_pool2d(grad_cam(model, images, said.classes)[:, None], _HEAT)
+    heat = functional.adaptive_avg_pool2d(grad_cam(model, images, said.classes, averaged=False)[:, None], _HEAT)
     shades = (heat * 255).round().to(torch.uint8)
     return tuple(
         Seen(int(label), float(confidence), Picture.of(places))
