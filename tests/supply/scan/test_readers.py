@@ -67,6 +67,17 @@ def _with_extra(kind: int, body: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def _said_twice(more: int = 0) -> bytes:
+    """As Python before 3.11.4 wrote large members, and numpy all: sizes in the local header and beside it again."""
+    data, name, time = array(), b"a.npy", 0x21 << 16
+    crc, size = zlib.crc32(data), len(data)
+    local = struct.pack("<4s3H4I2H", b"PK\3\4", 45, 0, 0, time, crc, size, size, len(name), 20)
+    local += name + struct.pack("<HHQQ", 1, 16, size + more, size) + data
+    central = struct.pack("<4s4H4I5H2I", b"PK\1\2", 45, 45, 0, 0, time, crc, size, size, len(name), 0, 0, 0, 0, 0, 0)
+    central += name
+    return local + central + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local), 0)
+
+
 def _described(signed: bool) -> bytes:  # noqa: FBT001 - a case of two
     """Written to a pipe: a descriptor after the bytes, whose signature may be broken."""
 
@@ -116,6 +127,7 @@ ZIPS: dict[str, tuple[Callable[[], bytes], str]] = {
     "an entry past the directory": (lambda: _patched(_plain(), b"PK\1\2", 28, b"\xff\0"), "archive-malformed"),
     "bytes in the directory": (_wider_directory, "archive-gap"),
     "an unknown extra field": (lambda: _with_extra(0xCAFE, b""), "archive-extra"),
+    "sizes said twice, not the same": (lambda: _said_twice(1), "archive-extra"),
     "a short zip64 field": (lambda: _with_extra(1, b"12345678"), "archive-extra"),
     "a header elsewhere": (lambda: _patched(_plain(), b"PK\1\2", 42, b"\1\0"), "archive-malformed"),
     "into the directory": (
@@ -143,11 +155,18 @@ def test_zip_directories(name: str) -> None:
 
 
 def test_zip_files_that_are_fine() -> None:
-    for content in (_zip64(), _described(signed=True), _with_extra(0x5455, b"\1\0\0\0\0"), b"PK\5\6" + bytes(18)):
+    for content in (
+        _zip64(),
+        _said_twice(),
+        _described(signed=True),
+        _with_extra(0x5455, b"\1\0\0\0\0"),
+        b"PK\5\6" + bytes(18),
+    ):
         findings = [
             finding for finding in archives_zip.read(over(content)).findings if finding.rule.id != "archive-extra"
         ]
         assert content == _zip64() or not findings
+    assert not archives_zip.read(over(_said_twice())).findings
 
 
 def test_a_tail_that_lenient_readers_find() -> None:

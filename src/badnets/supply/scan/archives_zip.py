@@ -344,9 +344,11 @@ def _local(source: Source, central: _Central, limit: int) -> tuple[Entry, int]:
     rest = source.read(at + 30, n_name + n_extra)
     wide = _extra(source, rest[n_name:], at)
     if wide:
-        if len(wide) != 16 or (size, stored) != (_FULL, _FULL):
+        told = struct.unpack("<QQ", wide) if len(wide) == 16 else None
+        # Python before 3.11.4 gives small sizes in both places, and so does every npz file that it wrote.
+        if told is None or (size, stored) not in ((_FULL, _FULL), told):
             raise broken(EXTRA, f"a local zip64 field of {len(wide)} bytes")
-        size, stored = struct.unpack("<QQ", wide)
+        size, stored = told
     described = bool(flags & 8)
     local = (rest[:n_name], flags, method, time)
     if local != (central.raw_name, central.flags, central.method, central.time) or needs > _NEWEST:
