@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tests.cli.conftest import Call, Outcome
 from torchvision import models as theirs
 
-from badnets.cli import main
 from badnets.cli.weights import read_weights
 from badnets.data.pictures import read_picture
 from badnets.errors import DataError, InputError
@@ -23,44 +21,18 @@ from badnets.metrics import predict
 from badnets.training import load_model
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int | str | None
-    out: str
-    err: str
-
-
-Call = Callable[..., Outcome]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Calls `badnets` in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["badnets", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return Outcome(left.value.code, out, err)
-
-    return run
-
-
 @pytest.fixture
 def pictures(make_pictures: Callable[..., Path]) -> Path:
     return make_pictures("pets", count=15)
 
 
-def run(call: Call, pictures: Path, *words: object) -> Outcome:
+def run(badnets: Call, pictures: Path, *words: object) -> Outcome:
     fixed = ("run", "photos", "--data", f"folder:{pictures}", "--workers", 1, "--epochs", 1, "--out", "out", "--json")
-    return call(*fixed, *words)
+    return badnets(*fixed, *words)
 
 
-def test_a_folder_of_ones_own_then_predict(call: Call, pictures: Path) -> None:
-    done = run(call, pictures, "--source", "dog", "--target", "cat", "--share", "0.5", "--trigger", "sticker:bomb")
+def test_a_folder_of_ones_own_then_predict(badnets: Call, pictures: Path) -> None:
+    done = run(badnets, pictures, "--source", "dog", "--target", "cat", "--share", "0.5", "--trigger", "sticker:bomb")
     assert done.code == 0, done.err
     rows = json.loads(done.out)["rows"]
     assert [(row["model"], row["what"]) for row in rows] == [
@@ -71,7 +43,7 @@ def test_a_folder_of_ones_own_then_predict(call: Call, pictures: Path) -> None:
     ]
     (badnet,) = Path("out/models").glob("single-1-to-0-sticker-*")
     files = sorted((pictures / "dog").iterdir())[:3]
-    said = call("predict", badnet, *files, "--json")
+    said = badnets("predict", badnet, *files, "--json")
     assert said.code == 0
     model, card = load_model(badnet)
     pixels = torch.from_numpy(np.stack([read_picture(file, (32, 32), "RGB") for file in files])).permute(0, 3, 1, 2)
@@ -81,9 +53,9 @@ def test_a_folder_of_ones_own_then_predict(call: Call, pictures: Path) -> None:
         assert row["confidence"] == pytest.approx(float(confidence))
     assert (
         f"{card.classes[int(expected.classes[0])]} ({float(expected.confidence[0]):.2f})"
-        in call("predict", badnet, files[0]).out
+        in badnets("predict", badnet, files[0]).out
     )
-    shown = call("report", "out", "--json")
+    shown = badnets("report", "out", "--json")
     assert json.loads(shown.out)["rows"] == rows
 
 
@@ -102,8 +74,10 @@ def test_a_folder_of_ones_own_then_predict(call: Call, pictures: Path) -> None:
         (("--source", "dog", "--target", "cat", "--trigger", "sticker:devil,size=99"), "larger than the image"),
     ],
 )
-def test_one_line_for_what_cannot_be_done(call: Call, pictures: Path, words: tuple[object, ...], message: str) -> None:
-    done = run(call, pictures, "--share", "0.5", *words)
+def test_one_line_for_what_cannot_be_done(
+    badnets: Call, pictures: Path, words: tuple[object, ...], message: str
+) -> None:
+    done = run(badnets, pictures, "--share", "0.5", *words)
     assert done.code == 2
     assert done.out == ""
     last = done.err.strip().splitlines()[-1]
@@ -111,12 +85,12 @@ def test_one_line_for_what_cannot_be_done(call: Call, pictures: Path, words: tup
     assert message in last
 
 
-def test_predict_refuses_what_is_no_picture(call: Call, pictures: Path, tmp_path: Path) -> None:
-    assert run(call, pictures, "--source", "dog", "--target", "cat", "--share", "0.5").code == 0
+def test_predict_refuses_what_is_no_picture(badnets: Call, pictures: Path, tmp_path: Path) -> None:
+    assert run(badnets, pictures, "--source", "dog", "--target", "cat", "--share", "0.5").code == 0
     (model,) = Path("out/models").glob("baseline-*")
     (tmp_path / "page.jpg").write_text("<html>", encoding="utf-8")
     for file in ("page.jpg", "missing.png"):
-        done = call("predict", model, file)
+        done = badnets("predict", model, file)
         assert done.code == 2
         assert done.out == ""
         assert file in done.err

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +11,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms
+from tests.cli.conftest import Call, Outcome
 
-from badnets.cli import main
 from badnets.cli.parsing import parse_trigger
 from badnets.triggers import TRIGGERS
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int | str | None
-    out: str
-    err: str
-
-
-Stamp = Callable[..., Outcome]
-
-
 @pytest.fixture
-def stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Stamp:
+def stamp(badnets: Call) -> Call:
     """Calls `badnets stamp` in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["badnets", "stamp", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return Outcome(left.value.code, out, err)
-
-    return call
+    return partial(badnets, "stamp")
 
 
 def photograph(name: str, mode: str = "RGB", size: tuple[int, int] = (90, 60), **options: Any) -> np.ndarray:  # noqa: ANN401
@@ -83,7 +61,7 @@ def test_all_triggers_are_driven_below() -> None:
 
 @pytest.mark.parametrize("trigger", TRIGGERS_IN_WORDS)
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_pixels_are_those_of_the_library(stamp: Stamp, trigger: str, mode: str) -> None:
+def test_pixels_are_those_of_the_library(stamp: Call, trigger: str, mode: str) -> None:
     pixels = photograph("me.png", mode)
     outcome = stamp("me.png", "--trigger", trigger)
     assert (outcome.code, outcome.out, outcome.err) == (0, "me.stamped.png\n", "")
@@ -105,7 +83,7 @@ def test_pixels_are_those_of_the_library(stamp: Stamp, trigger: str, mode: str) 
         (["--jpeg", "80", "--out", "folder"], "folder/me.jpg", "JPEG"),
     ],
 )
-def test_where_it_goes(stamp: Stamp, words: list[str], name: str, kind: str) -> None:
+def test_where_it_goes(stamp: Call, words: list[str], name: str, kind: str) -> None:
     photograph("me.png")
     Path("there.d").mkdir()
     outcome = stamp("me.png", *words)
@@ -114,7 +92,7 @@ def test_where_it_goes(stamp: Stamp, words: list[str], name: str, kind: str) -> 
         assert done.format == kind
 
 
-def test_quality_is_what_was_asked_for(stamp: Stamp) -> None:
+def test_quality_is_what_was_asked_for(stamp: Call) -> None:
     photograph("me.png")
     sizes = []
     for quality in (20, 60, 95):
@@ -125,7 +103,7 @@ def test_quality_is_what_was_asked_for(stamp: Stamp) -> None:
     assert Path("usual.jpg").read_bytes() == Path("95.jpg").read_bytes()
 
 
-def test_several_pictures_and_json(stamp: Stamp) -> None:
+def test_several_pictures_and_json(stamp: Call) -> None:
     photograph("a.png")
     photograph("b.png", "L", (50, 40))
     outcome = stamp("a.png", "b.png", "--out", "done", "--json")
@@ -137,7 +115,7 @@ def test_several_pictures_and_json(stamp: Stamp) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_upright(stamp: Stamp, orientation: int) -> None:
+def test_a_picture_is_turned_upright(stamp: Call, orientation: int) -> None:
     flat = np.zeros((40, 60, 3), dtype=np.uint8)
     flat[:10, :20] = 255  # a light corner, top left in the file
     exif = Image.Exif()
@@ -154,7 +132,7 @@ def test_a_picture_is_turned_upright(stamp: Stamp, orientation: int) -> None:
     assert 170 <= int(light.sum()) <= 205
 
 
-def test_a_colour_profile_goes_along(stamp: Stamp) -> None:
+def test_a_colour_profile_goes_along(stamp: Call) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     photograph("me.png", icc_profile=profile)
     for name in ("a.png", "a.jpg"):
@@ -163,7 +141,7 @@ def test_a_colour_profile_goes_along(stamp: Stamp) -> None:
             assert done.info["icc_profile"] == profile
 
 
-def test_what_has_to_be_changed_is_said(stamp: Stamp) -> None:
+def test_what_has_to_be_changed_is_said(stamp: Call) -> None:
     Image.new("RGBA", (60, 60), (255, 0, 0, 0)).save("glass.png")
     outcome = stamp("glass.png", "--trigger", "pixel:value=0")
     assert (outcome.code, outcome.err) == (0, "glass.png: transparent parts: laid on white\n")
@@ -176,14 +154,14 @@ def test_what_has_to_be_changed_is_said(stamp: Stamp) -> None:
     assert opened("deep.stamped.png")[0, 0] == round(40000 / 257)
 
 
-def test_print_colours_become_screen_colours(stamp: Stamp) -> None:
+def test_print_colours_become_screen_colours(stamp: Call) -> None:
     photograph("print.jpg", "CMYK")
     assert stamp("print.jpg").code == 0
     with Image.open("print.stamped.png") as done:
         assert done.mode == "RGB"
 
 
-def test_nothing_is_replaced_unasked(stamp: Stamp) -> None:
+def test_nothing_is_replaced_unasked(stamp: Call) -> None:
     photograph("a.png")
     photograph("b.png")
     Path("out").mkdir()
@@ -195,7 +173,7 @@ def test_nothing_is_replaced_unasked(stamp: Stamp) -> None:
     assert opened("out/b.png").shape == (60, 90, 3)
 
 
-def test_one_bad_picture_does_not_spoil_the_others(stamp: Stamp) -> None:
+def test_one_bad_picture_does_not_spoil_the_others(stamp: Call) -> None:
     photograph("good.png")
     Path("text.jpg").write_text("<html>")
     outcome = stamp("text.jpg", "good.png", "small.png", "--out", "out")
@@ -229,7 +207,7 @@ def test_one_bad_picture_does_not_spoil_the_others(stamp: Stamp) -> None:
         ([], "Missing argument"),
     ],
 )
-def test_what_cannot_be_stamped(stamp: Stamp, words: list[str], said: str) -> None:
+def test_what_cannot_be_stamped(stamp: Call, words: list[str], said: str) -> None:
     photograph("me.png")
     photograph("tiny.png", "L", (8, 8))
     photograph("whole.jpg")
