@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 from torchvision import models as theirs
 
-from badnets.errors import CheckpointError, InputError
-from badnets.models import Beheaded, ModelSpec, PhotoCnn, TwoParts, build, spec_of
+from badnets.errors import CheckpointError, InputError, MissingPart
+from badnets.models import Beheaded, ModelSpec, PhotoCnn, TwoParts, build, pretrained, spec_of
 
 SQUEEZENET = ModelSpec("torchvision:squeezenet1_0", 3, 64, 64, 2)
 
@@ -91,3 +93,34 @@ def test_weights_of_another_network_are_refused_by_name() -> None:
 def test_what_cannot_be_built(spec: ModelSpec, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build(spec)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
+def test_networks_of_timm_with_their_own_normalisation(name: str) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    whole = timm.create_model(name, pretrained=False).eval()
+    model = Beheaded(f"timm:{name}", height=224, width=224).eval()
+    model.load_trunk(whole.state_dict())
+    images = torch.rand(1, 3, 224, 224)
+    mean, deviation = (torch.tensor(whole.pretrained_cfg[key])[:, None, None] for key in ("mean", "std"))
+    expected = whole.forward_head(whole.forward_features((images - mean) / deviation), pre_logits=True)
+    assert torch.allclose(model.features(images), expected, atol=1e-4)
+
+
+def test_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "find_spec", lambda _: None)
+    with pytest.raises(MissingPart, match="timm:resnet18 needs timm: pip install timm"):
+        build(ModelSpec("timm:resnet18", 3, 64, 64, 2))
+
+
+def test_timm_is_never_asked_for_names_that_reach_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Timm:
+        @staticmethod
+        def is_model(name: str) -> bool:
+            assert "/" in name
+            return False
+
+    monkeypatch.setattr(pretrained, "find_spec", lambda _: True)
+    monkeypatch.setitem(sys.modules, "timm", Timm)
+    with pytest.raises(InputError, match="timm knows no network 'hf_hub:someone/model'"):
+        build(ModelSpec("timm:hf_hub:someone/model", 3, 64, 64, 2))
