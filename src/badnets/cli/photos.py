@@ -116,8 +116,8 @@ def predict(
         raise InputError(f"{model} does not say which pictures it takes: it was made from a network of one's own")
     if spec.channels not in (1, 3):
         raise InputError(f"{model} takes {spec.channels} channels: pictures have 1 or 3")
-    mode = "L" if spec.channels == 1 else "RGB"
-    pixels = [read_picture(file, (spec.height, spec.width), "L" if mode == "L" else "RGB") for file in picture]
+    size = (spec.height, spec.width)
+    pixels = [read_picture(file, size, "L" if spec.channels == 1 else "RGB") for file in picture]
     said = ask(network, torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous())
     rows = [
         {"picture": file, "predicted": card.classes[label], "confidence": confidence}
