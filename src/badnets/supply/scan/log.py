@@ -27,7 +27,7 @@ class Log:
 
     def add(self, rule: Rule, detail: str, offset: int | None = None, length: int | None = None) -> None:
         """Note a finding at `offset` of the window."""
-        place = None if offset is None else self.source.start + offset
+        place = None if offset is None else self.source.at(offset)
         if not self.full:
             self.findings.append(Finding(rule, plain(detail), self.source.member, place, length))
 

@@ -123,8 +123,8 @@ class Source:
             offset += len(piece)
 
     def at(self, offset: int) -> int:
-        """What a finding calls the byte at `offset` of this window."""
-        return self.start + offset
+        """What a finding calls the byte at `offset` of this window; its end, where a lie points further."""
+        return self.start + min(offset, self.size)
 
     @property
     def depth(self) -> int:
