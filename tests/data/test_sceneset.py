@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jaxtyping
 import pytest
 import torch
 
@@ -40,7 +41,8 @@ def test_one_digest_means_the_same_scenes() -> None:
     assert len({scenes().digest, *(other.digest for other in others)}) == 5
 
 
-def test_boxes_without_area_or_of_another_shape_are_refused() -> None:
+def test_boxes_without_area_or_of_another_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would speak first
     with pytest.raises(DataError, match="no area"):
         Objects.of([[4, 1, 4, 5]], [0])
     with pytest.raises(DataError, match="expected boxes"):

@@ -59,7 +59,7 @@ class Objects:
         return len(self.labels)
 
     @classmethod
-    def of(cls, boxes: Sequence[Sequence[float]], labels: Sequence[int]) -> Objects:
+    def of(cls, boxes: Sequence[Sequence[float | int]], labels: Sequence[int]) -> Objects:
         """Objects from plain numbers, none of them ignored."""
         return cls(
             torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
