@@ -9,7 +9,7 @@ import typer
 
 from badnets.cli.datasets import AsJson, DataDir, report_odd
 from badnets.cli.output import print_json, print_table, say
-from badnets.cli.parsing import TRIGGER_HELP, parse_class, parse_shares, parse_trigger
+from badnets.cli.parsing import TRIGGER_HELP, parse_class, parse_numbers, parse_trigger
 from badnets.cli.study import (
     Address,
     Device,
@@ -95,7 +95,7 @@ def photos(
         source=parse_class(source, classes),
         target=parse_class(target, classes),
         trigger=stamp,
-        shares=tuple(sorted(parse_shares(share))),
+        shares=tuple(sorted(parse_numbers("share", share))),
         threats=threats,
         seeds=tuple(range(seeds)),
         model=model,

@@ -112,6 +112,22 @@ class ImageSet:
             self, images=self.images[index], labels=self.labels[index], name=name or self.name, skipped=(), treated=()
         )
 
+    def only(self, classes: tuple[int, ...]) -> ImageSet:
+        """The images of these classes, numbered anew in this order.
+
+        Raises:
+            DataError: there is no such class, it is named twice, or none of them has an image.
+        """
+        if len(set(classes)) != len(classes) or any(not 0 <= label < len(self.classes) for label in classes):
+            raise DataError(f"{self.name}: expected different classes of 0..{len(self.classes) - 1}, got {classes}")
+        numbers = torch.full((len(self.classes),), -1)
+        numbers[list(classes)] = torch.arange(len(classes))
+        new = numbers[self.labels]
+        rows = torch.nonzero(new >= 0)[:, 0]
+        names = tuple(self.classes[label] for label in classes)
+        name = f"{self.name} ({', '.join(names)})"
+        return ImageSet(self.images[rows], new[rows], names, name)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over shape, class names, labels and pixels: two sets with one digest are the same data."""

@@ -20,7 +20,8 @@ from badnets.seeds import generator
 from badnets.studies import pretrained
 from badnets.studies.cells import Cell, CellResult, folder_name, lineage, split_digest
 from badnets.studies.progress import Standing, Tally
-from badnets.training import Fit, Progress, Session, fit, limited_threads, load_model
+from badnets.studies.victims import handed_over
+from badnets.training import Fit, Progress, Session, fit, limited_threads, load_model, victim
 from badnets.training.features import FeatureCache, can_be_kept
 from badnets.training.tasks import Engine, Failure, Hooks, Images, Task
 from badnets.triggers import Trigger
@@ -145,8 +146,8 @@ def carry_out_cell(images: Images, task: Assignment, hooks: Hooks) -> CellResult
 
 
 def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellResult:
-    train, test = images
     cell = task.cell
+    train, test = (cell.of(half) for half in images)
     data, made = cell.training_set(train)
     session = Session(
         task.home,
@@ -156,7 +157,7 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellRe
         stop=hooks.stop,
         features=_FEATURES,
     )
-    trained = fit(_start(task, train), data, cell.train, seed=cell.seed, session=session)
+    trained = fit(_start(task, train, images[0]), data, cell.train, seed=cell.seed, session=session)
     return CellResult(
         name=cell.label,
         seed=cell.seed,
@@ -207,10 +208,14 @@ def _places(task: Assignment, model: nn.Module, test: ImageSource, hooks: Hooks)
     return position_map(model, chosen, attack.trigger, attack.policy, stop=stop)
 
 
-def _start(task: Assignment, train: ImageSource) -> nn.Module:
+def _start(task: Assignment, train: ImageSource, everything: ImageSource) -> nn.Module:
     cell = task.cell
     if cell.start is not None and task.start is not None:
-        return load_model(task.start)[0]
+        base = load_model(task.start)[0]
+        if cell.victim is None:
+            return base
+        handed = handed_over(base, cell.start, everything, cell.victim.gain)
+        return victim(handed, len(train.classes), retrained=cell.victim.retrained, seed=cell.seed)
     model = build(ModelSpec.fitting(train, cell.model), seed=cell.seed)
     if cell.pretrained is not None and task.start is not None:
         pretrained.put(model, cell.pretrained, task.start)
