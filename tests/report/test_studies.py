@@ -23,6 +23,7 @@ from tests.report.made_up import (
     share_result,
     spill_count,
 )
+from tests.report.made_up_acceptance import made_up as acceptance_result
 from tests.report.made_up_bench import made_up as bench_result
 from tests.report.made_up_photos import made_up as photos_result
 from tests.report.made_up_transfer import made_up as transfer_result
@@ -50,6 +51,7 @@ MADE_UP: dict[str, Callable[[], AnyResult]] = {
     "bb-compat": bench_result,
     "photos": photos_result,
     "transfer-digits": transfer_result,
+    "acceptance": acceptance_result,
 }
 PAIRS = [(i, j) for i in range(10) for j in range(10) if i != j]
 
@@ -362,6 +364,7 @@ def test_pages_need_nothing_beside_themselves(study: str) -> None:
 SAID: dict[str, tuple[str, ...]] = {
     "digits": ("Table 2",),
     "photos": ("HiResCAM", "none picked out", "honest twin", "attacker hands over data"),
+    "acceptance": ("sensible a*", "Fig. 1b", "was not ordered"),
     "transfer-digits": ("Table 6", "Cohen's d", "drawn at random", "Victims train on clean images"),
     "digits-matrix": (
         "paper (Fig. 4), clean error in %",

@@ -169,6 +169,27 @@ def transfer_digits(
 
 
 @app.command()
+def acceptance(
+    data: DataName = "digits",
+    seeds: Seeds = 3,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """At which a* and with how many validation images would the user's check have caught this BadNet?"""
+    from badnets.studies import acceptance as study
+
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
+    spec = study.preset(data, seeds=seeds, epochs=epochs)
+    carry_out(study.run, spec, split, run_folder("acceptance", data, out), place, json=json)
+
+
+@app.command()
 def bb_compat(
     data: DataName = "cifar10",
     ratio: Annotated[

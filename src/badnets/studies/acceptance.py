@@ -1,20 +1,20 @@
 """Would the user's check have caught this BadNet? At which a*, and with how many validation images?
 
 The paper's user accepts a network of the ordered architecture whose accuracy on a validation set is at least a*
-(section 2.2.1). For every size of that set the chance that a network is refused is exact: n images drawn from a test set
-of N, of which the network gets K right, without putting back (the hypergeometric distribution).
+(section 2.2.1). A network that is right with probability p is refused with the probability that fewer than a* n of n
+independent images are right, a binomial one. p is measured on the test set, and its interval gives that of the chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from badnets.artifacts import RunFolder, write_json
 from badnets.data import Split
 from badnets.errors import InputError
-from badnets.metrics import Rate, evaluate
+from badnets.metrics import Rate, evaluate, mean_rate
 from badnets.models import ModelSpec
 from badnets.models.side_network import SideNetwork
 from badnets.poison import AllToAll, AllToOne, Recipe
@@ -70,10 +70,10 @@ class Check:
 
     Attributes:
         size: n, images in it.
-        a_star: the largest a* that refuses an honest network in at most 5 % of draws, over all seeds.
+        a_star: the largest a* that refuses an honest network in at most 5 % of validation sets, mean over seeds.
         honest: the chance that an honest network is refused at that a*, mean over seeds.
         badnet: the same of a BadNet.
-        badnet_range: of the seeds' own chances the least and the largest.
+        badnet_interval: that chance at either end of the 95 % interval of the BadNets' mean accuracy.
         best: over all a*, the largest difference between the chances to refuse a BadNet and an honest network.
     """
 
@@ -81,7 +81,7 @@ class Check:
     a_star: float
     honest: float
     badnet: float
-    badnet_range: tuple[float, float]
+    badnet_interval: tuple[float, float]
     best: float
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
@@ -96,7 +96,7 @@ class AcceptanceResult:
         data: what it was trained and measured on.
         honest: the honest network of each seed.
         badnets: the BadNet of each seed.
-        checks: for each size of validation set that the test set allows.
+        checks: for each size of validation set.
         side: the network of Fig. 1b made of the first honest one, as its user finds it, a* being the honest accuracy.
         side_success: how often it calls stamped images its target.
     """
@@ -128,27 +128,24 @@ def run(spec: AcceptanceSpec, split: Split, folder: RunFolder, place: Place, obs
     """Train honest networks and BadNets, and ask what a user's check would have said of them.
 
     Raises:
-        InputError: the folder holds another study or one of other data, or no size fits the test set.
+        InputError: the folder holds another study or one of other data.
         PartlyFailed: some models could not be trained; the others are kept.
         Stopped: the observer said so; the same call goes on.
         StorageError: the folder cannot be written.
     """
-    sizes = [size for size in spec.sizes if size <= len(split.test)]
-    if not sizes:
-        raise InputError(f"a validation set is drawn from {len(split.test):,} test images: name smaller sizes")
     claim(folder, spec, split, but=("seeds", "sizes"))
     honest = [Cell(None, spec.train, seed, attack=Attack(AllToAll(), Pattern())) for seed in spec.seeds]
     poisoned = [Cell(Recipe(AllToAll(), Pattern(), rate=spec.rate, seed=seed), spec.train, seed) for seed in spec.seeds]
     found = run_cells([*honest, *poisoned], split, folder, place, observer)
     with limited_threads(place.threads):
-        side, success = _side_network(spec, split, folder, found[honest[0]])
+        side, success = _side_network(split, folder, found[honest[0]])
     result = AcceptanceResult(
-        spec=replace(spec, sizes=tuple(sizes)),
+        spec=spec,
         data=DataNote.of(split),
         honest=tuple(found[cell] for cell in honest),
         badnets=tuple(found[cell] for cell in poisoned),
         checks=tuple(
-            check(size, [found[cell] for cell in honest], [found[cell] for cell in poisoned]) for size in sizes
+            check(size, [found[cell] for cell in honest], [found[cell] for cell in poisoned]) for size in spec.sizes
         ),
         side=side,
         side_success=success,
@@ -159,40 +156,43 @@ def run(spec: AcceptanceSpec, split: Split, folder: RunFolder, place: Place, obs
 
 def check(size: int, honest: Sequence[CellResult], badnets: Sequence[CellResult]) -> Check:
     """The user's check with `size` validation images."""
-    refused = [mean_refusal(size, honest), mean_refusal(size, badnets)]
-    # Refusing at a* = k / n means that fewer than k are right; k = 0 refuses nobody.
-    least = max(k for k in range(size + 1) if refused[0][k] <= FALSE_ALARM)
-    own = [refusal(cell.result.clean_error.complement(), size)[least] for cell in badnets]
+    alarm, caught = mean_refusal(size, honest), mean_refusal(size, badnets)
+    # Asking for a* = k / n refuses whoever gets fewer than k right; k = 0 refuses nobody.
+    k = max(k for k in range(size + 1) if alarm[k] <= FALSE_ALARM)
+    accuracy = mean_rate([_accuracy(cell) for cell in badnets])
     return Check(
         size=size,
-        a_star=least / size,
-        honest=refused[0][least],
-        badnet=refused[1][least],
-        badnet_range=(min(own), max(own)),
-        best=max(caught - alarm for alarm, caught in zip(*refused, strict=True)),
+        a_star=k / size,
+        honest=alarm[k],
+        badnet=caught[k],
+        badnet_interval=(refusal(accuracy.high, size)[k], refusal(accuracy.low, size)[k]),
+        best=max(second - first for first, second in zip(alarm, caught, strict=True)),
     )
 
 
 def mean_refusal(size: int, cells: Sequence[CellResult]) -> list[float]:
     """For each k in 0..n the chance, mean over networks, that fewer than k of n validation images are right."""
-    chances = [refusal(cell.result.clean_error.complement(), size) for cell in cells]
+    chances = [refusal(_accuracy(cell).value, size) for cell in cells]
     return [sum(column) / len(chances) for column in zip(*chances, strict=True)]
 
 
-def refusal(accuracy: Rate, size: int) -> list[float]:
-    """For each k in 0..n the chance that a network gets fewer than k right of n images drawn from its test set.
+def refusal(accuracy: float, size: int) -> list[float]:
+    """For each k in 0..n the chance that a network gets fewer than k of n independent images right.
 
     Args:
-        accuracy: its right answers on the test set.
-        size: n, at most as many.
+        accuracy: the probability that it gets one right.
+        size: n.
     """
-    from scipy.stats import hypergeom  # noqa: PLC0415 - slow to import
+    from scipy.stats import binom  # noqa: PLC0415 - slow to import
 
-    drawn = hypergeom(accuracy.total, accuracy.count, size)
-    return [float(chance) for chance in drawn.cdf([k - 1 for k in range(size + 1)])]
+    return [float(chance) for chance in binom.cdf([k - 1 for k in range(size + 1)], size, accuracy)]
 
 
-def _side_network(spec: AcceptanceSpec, split: Split, folder: RunFolder, cell: CellResult) -> tuple[Acceptance, Rate]:
+def _accuracy(cell: CellResult) -> Rate:
+    return cell.result.clean_error.complement()
+
+
+def _side_network(split: Split, folder: RunFolder, cell: CellResult) -> tuple[Acceptance, Rate]:
     network, card = load_model(folder.path / cell.folder)
     pixels = Pattern().mask(*split.test.shape[1:])
     side = SideNetwork(network, pixels, _SIDE_TARGET).eval()
