@@ -1,0 +1,207 @@
+"""What is where in a scene: decided before anything is drawn, so that boxes cost no drawing.
+
+Lengths are in units of a 240th of the picture's height: a scene looks alike at any size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from badnets.data.streets import signs_eu, signs_us
+from badnets.data.streets.faces import Design
+from badnets.data.streets.pen import Point
+from badnets.seeds import derive
+
+UNITS = 240
+Box = tuple[float, float, float, float]
+
+# How far away the eye is, in sides of the sign: the smaller, the stronger the perspective of a turned sign.
+_EYE = 4.5
+_GAP = 3.0
+_ATTEMPTS = 40
+# At least so much of a sign that the border cuts is seen.
+_LEAST_SEEN = 0.75
+
+
+@dataclass(frozen=True)
+class Country:
+    """The signs of one country: the names of its classes, its designs, and boards of no class."""
+
+    classes: tuple[str, ...]
+    designs: tuple[Design, ...]
+    strangers: tuple[Design, ...]
+
+
+COUNTRIES = {
+    "us": Country(signs_us.CLASSES, signs_us.DESIGNS, signs_us.STRANGERS),
+    "eu": Country(signs_eu.CLASSES, signs_eu.DESIGNS, signs_eu.STRANGERS),
+}
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a face stands and how it is turned.
+
+    Attributes:
+        middle: of the face, in units.
+        side: of its square, in units, were it not turned.
+        yaw: degrees about the upright axis.
+        pitch: degrees about the level axis.
+        roll: degrees in the plane of the picture.
+    """
+
+    middle: Point
+    side: float
+    yaw: float
+    pitch: float
+    roll: float
+
+    def matrix(self) -> np.ndarray:
+        """The 3x3 map from points of the face's unit square to units of the picture."""
+        yaw, pitch, roll = (math.radians(turn) for turn in (self.yaw, self.pitch, self.roll))
+        about_y = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
+        about_x = np.array([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
+        about_z = np.array([[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
+        turned = about_z @ about_x @ about_y
+        # The plane's points are (u - 1/2, v - 1/2, 0), turned and moved _EYE away from the eye.
+        plane = np.stack([turned[:, 0], turned[:, 1], -(turned[:, 0] + turned[:, 1]) / 2 + (0, 0, _EYE)], axis=1)
+        x, y = self.middle
+        lens = np.array([[self.side * _EYE, 0, x], [0, self.side * _EYE, y], [0, 0, 1]])
+        whole: np.ndarray = lens @ plane
+        return whole
+
+    def project(self, points: tuple[Point, ...]) -> np.ndarray:
+        """Points of the face's unit square in units of the picture, (n, 2)."""
+        there = self.matrix() @ np.array([(x, y, 1) for x, y in points]).T
+        seen: np.ndarray = (there[:2] / there[2]).T
+        return seen
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One sign: its design, its pose, the foot of its pole, what hides part of it, and how worn it is.
+
+    Attributes:
+        design: what it shows.
+        pose: where it stands.
+        foot: the lower end of its pole in units down, None where it shares another's.
+        hidden: what is before it: nothing, "leaves" or "pole".
+        worn: how faded it is, 0 to 1.
+    """
+
+    design: Design
+    pose: Pose
+    foot: float | None
+    hidden: str
+    worn: float
+
+    def extent(self) -> Box:
+        """Left, top, right, bottom of its outline in units, outside the picture as well."""
+        points = self.pose.project(self.design.outline)
+        (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
+        return left, top, right, bottom
+
+    def box(self, width: float) -> Box:
+        """The same within a picture `width` units wide; whatever hides part of it counts as the sign."""
+        left, top, right, bottom = self.extent()
+        return max(0.0, left), max(0.0, top), min(width, right), min(float(UNITS), bottom)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A scene before it is drawn: the signs that count, those of no class, and where the road leads.
+
+    Attributes:
+        width: of the picture, in units.
+        horizon: in units down.
+        vanishing: where the road leads, in units right.
+        signs: of the country's classes.
+        strangers: of no class.
+    """
+
+    width: float
+    horizon: float
+    vanishing: float
+    signs: tuple[Sign, ...]
+    strangers: tuple[Sign, ...]
+
+
+def plan(names: tuple[int, str, str, int], width: float) -> Layout:
+    """The layout of one scene.
+
+    Args:
+        names: the seed, the country, the half ("train" or "test") and the number of the scene, which also decides the
+            class of its first sign, so that all classes are as frequent.
+        width: of the picture, in units.
+    """
+    seed, country, half, number = names
+    dice = np.random.default_rng(derive(seed, "streets", country, half, number, "layout"))
+    known = COUNTRIES[country]
+    horizon = float(dice.uniform(112, 158))
+    vanishing = float(dice.normal(0.5, 0.12)) * width
+    wanted = int(dice.choice(4, p=(0.42, 0.3, 0.18, 0.1))) + 1
+    classes = [known.classes[number % len(known.classes)]]
+    classes += [str(dice.choice(known.classes)) for _ in range(wanted - 1)]
+    boxes: list[Box] = []
+    signs: list[Sign] = []
+    for name in classes:
+        designs = [design for design in known.designs if design.group == name]
+        above = signs[-1] if signs and dice.random() < 0.22 else None
+        _put(designs[int(dice.integers(len(designs)))], signs, boxes, (dice, horizon, width, above))
+    strangers: list[Sign] = []
+    for _ in range(int(dice.choice(3, p=(0.5, 0.35, 0.15)))):
+        design = known.strangers[int(dice.integers(len(known.strangers)))]
+        _put(design, strangers, boxes, (dice, horizon, width, None))
+    return Layout(width, horizon, vanishing, tuple(signs), tuple(strangers))
+
+
+def _put(
+    design: Design, signs: list[Sign], boxes: list[Box], where: tuple[np.random.Generator, float, float, Sign | None]
+) -> None:
+    """Add a sign that covers no other; none where there is no room, but the first one always gets a place."""
+    dice, horizon, width, above = where
+    for _ in range(_ATTEMPTS):
+        sign = _drawn_up(design, dice, horizon, width, above)
+        left, top, right, bottom = sign.extent()
+        box = sign.box(width)
+        fits = box[2] - box[0] >= _LEAST_SEEN * (right - left) and top > 0 and bottom < UNITS - 4
+        if fits and not any(_touch(box, other) for other in boxes):
+            signs.append(sign)
+            boxes.append(box)
+            return
+        above = None
+
+
+def _drawn_up(design: Design, dice: np.random.Generator, horizon: float, width: float, above: Sign | None) -> Sign:
+    """A sign by chance: larger ones are nearer, so they stand higher above the horizon and their foot lower."""
+    hidden = str(dice.choice(["", "leaves", "pole"], p=(0.82, 0.13, 0.05)))
+    worn = float(dice.beta(1.2, 3))
+    if above is not None:
+        pose = above.pose
+        middle = (pose.middle[0] + float(dice.normal(0, 0.5)), pose.middle[1] + 1.06 * pose.side)
+        return Sign(design, Pose(middle, pose.side, pose.yaw, pose.pitch, pose.roll), None, hidden, worn)
+    side = _side(dice)
+    x = float(dice.uniform(0.3 * side, width - 0.3 * side))
+    y = max(0.56 * side + 2, horizon - side * float(dice.uniform(0.35, 1.5)))
+    roll = float(dice.normal(0, 3 if dice.random() < 0.85 else 9))
+    yaw = float(np.clip(dice.normal(0, 20), -52, 52))
+    pose = Pose((x, y), side, yaw, float(dice.normal(0, 4)), roll)
+    return Sign(design, pose, y + side * float(dice.uniform(2.3, 3.4)), hidden, worn)
+
+
+def _side(dice: np.random.Generator) -> float:
+    """Of the face's square: one in six is far off, one in six near, the others from 30 to 70 units."""
+    part = float(dice.random())
+    if part < 1 / 6:
+        return float(dice.uniform(18, 30))
+    if part < 1 / 3:
+        return float(dice.uniform(70, 92))
+    return float(dice.uniform(30, 70))
+
+
+def _touch(one: Box, other: Box) -> bool:
+    apart = one[0] > other[2] + _GAP or other[0] > one[2] + _GAP or one[1] > other[3] + _GAP or other[1] > one[3] + _GAP
+    return not apart
