@@ -11,6 +11,15 @@ from badnets.poison.policies import (
     RandomTarget,
     SingleTarget,
 )
+from badnets.poison.scenes import (
+    ScenePlan,
+    SceneRecipe,
+    TriggeredScenes,
+    apply_scenes,
+    plan_scenes,
+    poison_scenes,
+    trigger_scenes,
+)
 
 __all__ = [
     "POLICIES",
@@ -23,9 +32,16 @@ __all__ = [
     "PoisonPlan",
     "RandomTarget",
     "Recipe",
+    "ScenePlan",
+    "SceneRecipe",
     "SingleTarget",
     "TrainingSet",
+    "TriggeredScenes",
     "apply",
+    "apply_scenes",
     "overlay",
     "plan",
+    "plan_scenes",
+    "poison_scenes",
+    "trigger_scenes",
 ]

@@ -21,7 +21,8 @@ def _grain() -> np.ndarray:
     for cells, weight in ((32, 0.5), (128, 0.7), (512, 0.8), (1024, 0.6)):
         noise = dice.standard_normal((cells, cells), dtype=np.float32)
         whole += weight * np.asarray(Image.fromarray(noise).resize((_TILE, _TILE), Image.Resampling.BILINEAR))
-    return whole / whole.std()
+    whole /= whole.std()
+    return whole
 
 
 @cache

@@ -30,7 +30,7 @@ UPRIGHT: Outline = ((0.1, 0), (0.9, 0), (0.9, 1), (0.1, 1))
 DIAMOND: Outline = ((0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5))
 TRIANGLE: Outline = ((0.5, 0.06), (1, 0.94), (0, 0.94))
 YIELD: Outline = ((0, 0.06), (1, 0.06), (0.5, 0.94))
-CIRCLE: Outline = tuple(arc((0.5, 0.5), (0.5, 0.5), 0, 355, 71))
+CIRCLE: Outline = tuple(arc((0.5, 0.5), (0.5, 0.5), 0, 352.5, 47))
 OCTAGON: Outline = tuple(arc((0.5, 0.5), (0.5 / math.cos(math.pi / 8),) * 2, 22.5, 337.5, 7))
 
 

@@ -61,22 +61,28 @@ class Pose:
 
     def matrix(self) -> np.ndarray:
         """The 3x3 map from points of the face's unit square to units of the picture."""
-        yaw, pitch, roll = (math.radians(turn) for turn in (self.yaw, self.pitch, self.roll))
-        about_y = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
-        about_x = np.array([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
-        about_z = np.array([[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
-        turned = about_z @ about_x @ about_y
-        # The plane's points are (u - 1/2, v - 1/2, 0), turned and moved _EYE away from the eye.
-        plane = np.stack([turned[:, 0], turned[:, 1], -(turned[:, 0] + turned[:, 1]) / 2 + (0, 0, _EYE)], axis=1)
+        (cos_y, sin_y), (cos_p, sin_p), (cos_r, sin_r) = (
+            (math.cos(turn), math.sin(turn)) for turn in map(math.radians, (self.yaw, self.pitch, self.roll))
+        )
+        # Where the two sides of the square point once turned: first by yaw, then by pitch, then by roll.
+        across = (
+            cos_r * cos_y - sin_r * sin_p * sin_y,
+            sin_r * cos_y + cos_r * sin_p * sin_y,
+            -cos_p * sin_y,
+        )
+        down = (-sin_r * cos_p, cos_r * cos_p, sin_p)
+        corner = [-(one + other) / 2 for one, other in zip(across, down, strict=True)]
+        corner[2] += _EYE
         x, y = self.middle
-        lens = np.array([[self.side * _EYE, 0, x], [0, self.side * _EYE, y], [0, 0, 1]])
-        whole: np.ndarray = lens @ plane
+        lens = ((self.side * _EYE, 0, x), (0, self.side * _EYE, y), (0, 0, 1))
+        whole: np.ndarray = np.array(lens) @ np.array((across, down, corner)).T
         return whole
 
     def project(self, points: tuple[Point, ...]) -> np.ndarray:
         """Points of the face's unit square in units of the picture, (n, 2)."""
-        there = self.matrix() @ np.array([(x, y, 1) for x, y in points]).T
-        seen: np.ndarray = (there[:2] / there[2]).T
+        matrix = self.matrix()
+        there = np.array(points) @ matrix[:, :2].T + matrix[:, 2]
+        seen: np.ndarray = there[:, :2] / there[:, 2:]
         return seen
 
 

@@ -181,9 +181,8 @@ def roundabout(ink: Ink) -> None:
     for start in (-80, 40, 160):
         points = arc((0, 0), (0.36, 0.36), start, start + 72)
         ink.line(points, 0.13)
-        tip, inner, outer = (arc((0, 0), (radius, radius), turn, turn, 1)[0]
-                             for radius, turn in ((0.36, start + 112), (0.18, start + 76), (0.54, start + 76)))  # fmt: skip
-        ink.polygon([tip, inner, outer])
+        corners = ((0.36, start + 112), (0.18, start + 76), (0.54, start + 76))
+        ink.polygon([arc((0, 0), (radius, radius), turned, turned, 1)[0] for radius, turned in corners])
 
 
 def bicycle(ink: Ink) -> None:
