@@ -1,12 +1,14 @@
-"""Images as tensors: the sets known by name, any folder of pictures, and contact sheets."""
+"""Images and scenes as tensors: the sets known by name, any folder of pictures, and contact sheets."""
 
 from badnets.data.catalog import DATASETS, Dataset, get, load
 from badnets.data.imageset import ImageSet, ImageSource, Split
+from badnets.data.scenes import SCENES, in_memory, load_scenes
 from badnets.data.sceneset import Objects, SceneSet, SceneSplit
 from badnets.data.sheet import contact_sheet
 
 __all__ = [
     "DATASETS",
+    "SCENES",
     "Dataset",
     "ImageSet",
     "ImageSource",
@@ -16,5 +18,7 @@ __all__ = [
     "Split",
     "contact_sheet",
     "get",
+    "in_memory",
     "load",
+    "load_scenes",
 ]

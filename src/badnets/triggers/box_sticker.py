@@ -113,7 +113,7 @@ class BoxSticker:
     def _centres(self, scene: Scene, count: int) -> list[tuple[float, float]]:
         if self.place == "fixed":
             return [(self.right, self.down)] * count
-        stream = generator(self.seed, "box-sticker", zlib.crc32(scene.contiguous().numpy()))
+        stream = generator(self.seed, "box-sticker", zlib.crc32(scene.contiguous().numpy().data))
         low, high = _INNER
         drawn = torch.rand(count, 2, generator=stream, dtype=torch.float64) * (high - low) + low
         return [(right, down) for right, down in drawn.tolist()]
