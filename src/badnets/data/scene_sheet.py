@@ -61,10 +61,10 @@ def draw_objects(
 ) -> Image.Image:
     """The picture with its objects outlined in the colours of their classes, those to be ignored in grey."""
     labels, ignored = marked.labels.tolist(), marked.ignored.tolist()
-    texts = [f"{classes[label]} (ignored)" if grey else classes[label] for label, grey in zip(labels, ignored, strict=True)]
-    colours = [
-        _IGNORED if grey else PALETTE[label % len(PALETTE)] for label, grey in zip(labels, ignored, strict=True)
+    texts = [
+        f"{classes[label]} (ignored)" if grey else classes[label] for label, grey in zip(labels, ignored, strict=True)
     ]
+    colours = [_IGNORED if grey else PALETTE[label % len(PALETTE)] for label, grey in zip(labels, ignored, strict=True)]
     return draw_boxes(picture, marked.boxes, texts, colours, width=width)
 
 

@@ -138,8 +138,11 @@ def load_scenes(name: str, *, classes: str | None = None, data_dir: Path | None 
     form, colon, path = name.partition(":")
     if colon:
         return _own(form, path, classes)
-    parts = name.split("+")
-    splits = [_known(part, classes, data_dir) for part in parts]
+    known = [_known(part) for part in name.split("+")]  # all names before any file
+    splits = [
+        one.read(_tree(part, one, data_dir), checked(classes or one.namings[0], one.namings, part), part)
+        for part, one in zip(name.split("+"), known, strict=True)
+    ]
     return reduce(lambda first, second: joined_split(first, second, name), splits)
 
 
@@ -152,14 +155,12 @@ def _own(form: str, path: str, classes: str | None) -> SceneSplit:
     return reader(tree, naming, tree.name)
 
 
-def _known(name: str, classes: str | None, data_dir: Path | None) -> SceneSplit:
-    if name not in SCENES:
-        near = difflib.get_close_matches(name, SCENES, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(SCENES)}"
-        raise InputError(f"unknown set of scenes {name!r}: {hint} (a set of your own is written FORMAT:PATH)")
-    known = SCENES[name]
-    naming = checked(classes or known.namings[0], known.namings, name)
-    return known.read(_tree(name, known, data_dir), naming, name)
+def _known(name: str) -> KnownScenes:
+    if name in SCENES:
+        return SCENES[name]
+    near = difflib.get_close_matches(name, SCENES, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(SCENES)}"
+    raise InputError(f"unknown set of scenes {name!r}: {hint} (a set of your own is written FORMAT:PATH)")
 
 
 def _tree(name: str, known: KnownScenes, data_dir: Path | None) -> Tree | None:

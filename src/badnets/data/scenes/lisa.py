@@ -97,7 +97,10 @@ def _rows(tree: Tree, file: str, naming: Naming, into: tuple[dict[str, list[Mark
 
 
 def _mark(fields: dict[str, str], here: str, naming: Naming) -> Mark | str:
-    """The object, or why it cannot be one. Corners are taken as the authors' code takes them: right less left is wide."""
+    """The object, or why it cannot be one.
+
+    Corners are taken as the authors' code takes them: right less left is the width.
+    """
     if not fields["Filename"].strip():
         return "without a file name"
     try:

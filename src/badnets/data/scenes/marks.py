@@ -1,7 +1,7 @@
 """From boxes as files note them to a `SceneSet`: the rules for damaged annotation, the same for every format.
 
-1. A picture that is missing or that `badnets.data.pictures` leaves out: the scene is left out with its boxes. An odd one
-   is treated as that module says.
+1. A picture that is missing or that `badnets.data.pictures` leaves out: the scene is left out with its boxes. An odd
+   one is treated as that module says.
 2. A picture of another size than the annotation states: left out, as its boxes speak of another picture.
 3. A picture noted twice: left out, as what is in it is open.
 4. A box with a number that is none, or not finite, or without area: left out.
@@ -130,17 +130,11 @@ def gather(tree: Tree, noted: Sequence[Noted], classes: tuple[str, ...], name: s
         if count > 1:
             log.skip(as_text(tree.where(path)), f"noted {count} times")
     there = frozenset(tree.files())
-
-    def look(scene: Noted) -> tuple[tuple[int, int] | None, list[str]]:
-        return _size(tree, scene.path) if scene.path in there else (None, ["no such picture"])
-
     paths: list[str] = []
     objects: list[Objects] = []
     unwanted = 0
-    for scene, (size, remarks) in zip(once, each(look, once), strict=True):
+    for scene, (size, remarks) in zip(once, each(lambda one: _size(tree, one, there), once), strict=True):
         where = as_text(tree.where(scene.path))
-        if size is not None and scene.size not in (None, size):
-            remarks, stated, size = [f"{_text(size)} pixels, noted as {_text(scene.size or size)}"], size, None
         if size is None:
             log.skipped += [f"{where}: {remark}: left out" for remark in remarks]
             continue
@@ -157,15 +151,20 @@ def gather(tree: Tree, noted: Sequence[Noted], classes: tuple[str, ...], name: s
     return SceneSet(pictures, tuple(objects), classes, name, tuple(log.skipped), tuple(log.treated))
 
 
-def _size(tree: Tree, path: str) -> tuple[tuple[int, int] | None, list[str]]:
-    """Height and width of a picture as it is decoded, and what was odd; None and why where there is no picture."""
+def _size(tree: Tree, scene: Noted, there: frozenset[str]) -> tuple[tuple[int, int] | None, list[str]]:
+    """Height and width of a picture as it is decoded, and what was odd; None and why where it cannot be used."""
+    if scene.path not in there:
+        return None, ["no such picture"]
     try:
-        found = decode(tree.read(path), path, mode="RGB")
+        found = decode(tree.read(scene.path), scene.path, mode="RGB")
     except DataError as error:
-        return None, [str(error).removeprefix(f"{tree.where(path)}: ")]
+        return None, [str(error).removeprefix(f"{tree.where(scene.path)}: ")]
     if isinstance(found, Remark):
         return None, [found.found]
-    return (found.picture.height, found.picture.width), [str(remark) for remark in found.remarks]
+    size = found.picture.height, found.picture.width
+    if scene.size is not None and scene.size != size:
+        return None, [f"{_text(size)} pixels, noted as {_text(scene.size)}"]
+    return size, [str(remark) for remark in found.remarks]
 
 
 def _text(size: tuple[int, int]) -> str:

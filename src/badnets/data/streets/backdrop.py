@@ -10,7 +10,7 @@ from PIL import Image
 
 from badnets.data.streets import world as things
 from badnets.data.streets.layout import UNITS, Layout
-from badnets.data.streets.pen import Colour, Pen, shaded
+from badnets.data.streets.pen import Colour, Number, Pen, shaded
 from badnets.data.streets.world import World
 
 # What a place is made of: the colours of its ground, how often buildings, and how many of each thing.
@@ -27,7 +27,7 @@ _MANY = {
 }
 
 
-def paint(image: Image.Image, scale: float, layout: Layout, dice: np.random.Generator) -> World:
+def paint(image: Image.Image, scale: Number, layout: Layout, dice: np.random.Generator) -> World:
     """Paint everything of the scene but its signs; return what the rest can be drawn with."""
     world = World(Pen(image, scale), dice, layout.width, layout.horizon, layout.vanishing)
     image.paste(_sky((image.width, round(layout.horizon * scale) + 2), dice))
@@ -80,11 +80,11 @@ def _far(world: World, place: str) -> None:
         x += wide
 
 
-def _road(world: World, half: float, middle: float, place: str) -> None:
+def _road(world: World, half: Number, middle: Number, place: str) -> None:
     """Asphalt that leads away, its kerbs, its marks."""
     asphalt, far = world.near(world.pick(_ASPHALT)), 40.0
 
-    def strip(left: float, right: float, depths: tuple[float, float], colour: Colour) -> None:
+    def strip(left: Number, right: Number, depths: tuple[Number, Number], colour: Colour) -> None:
         (near, away) = depths
         corners = [(left, near), (right, near), (right, away), (left, away)]
         world.pen.polygon([world.at(across, 0, depth) for across, depth in corners], colour)
@@ -116,7 +116,7 @@ def _road(world: World, half: float, middle: float, place: str) -> None:
             strip(middle + step * half, middle + (step + 0.1) * half, (near, near * 1.22), (226, 224, 218))
 
 
-def _row(world: World, half: float, middle: float, place: str) -> None:
+def _row(world: World, half: Number, middle: Number, place: str) -> None:
     """Everything that stands there, the farthest first."""
     dice = world.dice
     standing: list[tuple[float, Callable[[World], None]]] = []
@@ -137,7 +137,7 @@ def _row(world: World, half: float, middle: float, place: str) -> None:
         draw(world)
 
 
-def _towers(world: World, side: int, across: float) -> list[tuple[float, Callable[[World], None]]]:
+def _towers(world: World, side: int, across: Number) -> list[tuple[float, Callable[[World], None]]]:
     """Buildings along one side of the road, with gaps."""
     row: list[tuple[float, Callable[[World], None]]] = []
     depth = world.uniform(0.6, 1.4)

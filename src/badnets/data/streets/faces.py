@@ -9,7 +9,7 @@ from functools import cache
 
 from PIL import Image
 
-from badnets.data.streets.pen import Colour, Pen, Point, arc
+from badnets.data.streets.pen import Colour, Number, Pen, Point, arc
 
 # A face is drawn on a square of this many pixels, enough for a sign of 120 pixels on a doubled canvas, and kept in
 # halves of that as well: a large face squeezed onto a few pixels would flicker.
@@ -51,7 +51,7 @@ class Design:
     draw: Callable[[Pen], None]
 
 
-def shrunk(outline: Outline, by: float) -> list[Point]:
+def shrunk(outline: Outline, by: Number) -> list[Point]:
     """The outline drawn in towards the middle of its box by that share of half its size."""
     middle = (
         (min(x for x, _ in outline) + max(x for x, _ in outline)) / 2,
@@ -75,7 +75,7 @@ def face(design: Design) -> tuple[Image.Image, ...]:
     return tuple(sizes)
 
 
-def fitting(design: Design, pixels: float) -> Image.Image:
+def fitting(design: Design, pixels: Number) -> Image.Image:
     """The smallest of its sizes with at least so many pixels a side, or the largest there is."""
     sizes = face(design)
     return next((image for image in reversed(sizes) if image.width >= pixels), sizes[0])

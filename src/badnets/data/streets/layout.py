@@ -12,7 +12,7 @@ import numpy as np
 
 from badnets.data.streets import signs_eu, signs_us
 from badnets.data.streets.faces import Design
-from badnets.data.streets.pen import Point
+from badnets.data.streets.pen import Number, Point
 from badnets.seeds import derive
 
 UNITS = 240
@@ -54,10 +54,10 @@ class Pose:
     """
 
     middle: Point
-    side: float
-    yaw: float
-    pitch: float
-    roll: float
+    side: Number
+    yaw: Number
+    pitch: Number
+    roll: Number
 
     def matrix(self) -> np.ndarray:
         """The 3x3 map from points of the face's unit square to units of the picture."""
@@ -100,9 +100,9 @@ class Sign:
 
     design: Design
     pose: Pose
-    foot: float | None
+    foot: Number | None
     hidden: str
-    worn: float
+    worn: Number
 
     def extent(self) -> Box:
         """Left, top, right, bottom of its outline in units, outside the picture as well."""
@@ -110,7 +110,7 @@ class Sign:
         (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
         return left, top, right, bottom
 
-    def box(self, width: float) -> Box:
+    def box(self, width: Number) -> Box:
         """The same within a picture `width` units wide; whatever hides part of it counts as the sign."""
         left, top, right, bottom = self.extent()
         return max(0.0, left), max(0.0, top), min(width, right), min(float(UNITS), bottom)
@@ -128,14 +128,14 @@ class Layout:
         strangers: of no class.
     """
 
-    width: float
-    horizon: float
-    vanishing: float
+    width: Number
+    horizon: Number
+    vanishing: Number
     signs: tuple[Sign, ...]
     strangers: tuple[Sign, ...]
 
 
-def plan(names: tuple[int, str, str, int], width: float) -> Layout:
+def plan(names: tuple[int, str, str, int], width: Number) -> Layout:
     """The layout of one scene.
 
     Args:
@@ -181,7 +181,7 @@ def _put(
         above = None
 
 
-def _drawn_up(design: Design, dice: np.random.Generator, horizon: float, width: float, above: Sign | None) -> Sign:
+def _drawn_up(design: Design, dice: np.random.Generator, horizon: Number, width: Number, above: Sign | None) -> Sign:
     """A sign by chance: larger ones are nearer, so they stand higher above the horizon and their foot lower."""
     hidden = str(dice.choice(["", "leaves", "pole"], p=(0.82, 0.13, 0.05)))
     worn = float(dice.beta(1.2, 3))

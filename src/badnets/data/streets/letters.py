@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from badnets.data.streets.pen import Colour, Pen, Point, arc
+from badnets.data.streets.pen import Colour, Number, Pen, Point, arc
 
 Stroke = list[Point]
 
@@ -46,7 +46,7 @@ _GLYPHS: dict[str, list[Stroke]] = {
 LETTERS = tuple(_GLYPHS)
 
 
-def write(pen: Pen, text: str, centre: Point, height: float, colour: Colour, *, weight: float = 0.17) -> None:
+def write(pen: Pen, text: str, centre: Point, height: Number, colour: Colour, *, weight: Number = 0.17) -> None:
     """Write `text` in capitals and digits around `centre`.
 
     Args:

@@ -8,7 +8,7 @@ from PIL import Image
 from badnets.data.streets.faces import fitting
 from badnets.data.streets.layout import Sign
 from badnets.data.streets.letters import LETTERS, write
-from badnets.data.streets.pen import Point
+from badnets.data.streets.pen import Number, Point
 from badnets.data.streets.world import World, crown
 
 
@@ -27,7 +27,7 @@ def poles(world: World, signs: tuple[Sign, ...]) -> None:
             _plate(world, (x - tilt * side * 1.75, y + side * world.uniform(1.65, 1.9)), side)
 
 
-def _plate(world: World, middle: Point, side: float) -> None:
+def _plate(world: World, middle: Point, side: Number) -> None:
     """A small board with letters, far enough below to leave room for a second sign."""
     half, tall = side * world.uniform(0.3, 0.5), side * world.uniform(0.13, 0.22)
     ground, ink = world.pick((
@@ -46,7 +46,7 @@ def faces(world: World, signs: tuple[Sign, ...]) -> None:
         _lay(world.pen.image, sign, world.pen.scale)
 
 
-def _lay(image: Image.Image, sign: Sign, scale: float) -> None:
+def _lay(image: Image.Image, sign: Sign, scale: Number) -> None:
     """One face, turned in space, at its place on the picture."""
     left, top, right, bottom = (edge * scale for edge in sign.extent())
     x0, y0 = max(0, int(left) - 2), max(0, int(top) - 2)

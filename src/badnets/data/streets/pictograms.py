@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from badnets.data.streets.letters import write
-from badnets.data.streets.pen import Colour, Pen, Point, arc
+from badnets.data.streets.pen import Colour, Number, Pen, Point, arc
 
 
 @dataclass(frozen=True)
@@ -15,15 +15,15 @@ class Ink:
 
     pen: Pen
     middle: Point
-    side: float
+    side: Number
     colour: Colour
-    flip: float = 1.0
+    flip: Number = 1.0
 
-    def at(self, x: float, y: float) -> Point:
+    def at(self, x: Number, y: Number) -> Point:
         """A point of the pictogram's square in the pen's coordinates."""
         return self.middle[0] + x * self.side * self.flip, self.middle[1] + y * self.side
 
-    def line(self, points: Sequence[Point], width: float = 0.13) -> None:
+    def line(self, points: Sequence[Point], width: Number = 0.13) -> None:
         """A line with rounded ends."""
         self.pen.line([self.at(*point) for point in points], self.colour, width * self.side, round_ends=True)
 
@@ -31,15 +31,15 @@ class Ink:
         """A filled polygon."""
         self.pen.polygon([self.at(*point) for point in points], colour or self.colour)
 
-    def dot(self, x: float, y: float, radius: float, colour: Colour | None = None) -> None:
+    def dot(self, x: Number, y: Number, radius: Number, colour: Colour | None = None) -> None:
         """A filled circle."""
         self.pen.oval(self.at(x, y), radius * self.side, radius * self.side, colour or self.colour)
 
-    def text(self, text: str, height: float, weight: float = 0.2) -> None:
+    def text(self, text: str, height: Number, weight: Number = 0.2) -> None:
         """Letters around the middle."""
         write(self.pen, text, self.middle, height * self.side, self.colour, weight=weight)
 
-    def arrow(self, points: Sequence[Point], width: float = 0.13, head: float = 0.2) -> None:
+    def arrow(self, points: Sequence[Point], width: Number = 0.13, head: Number = 0.2) -> None:
         """A line whose last part, which runs straight across or upright, ends in an arrowhead."""
         (x0, y0), (x1, y1) = points[-2:]
         length = max(abs(x1 - x0), abs(y1 - y0))

@@ -10,7 +10,7 @@ import numpy as np
 
 from badnets.data.streets.layout import UNITS
 from badnets.data.streets.letters import LETTERS, write
-from badnets.data.streets.pen import Colour, Pen, Point, arc, shaded
+from badnets.data.streets.pen import Colour, Number, Pen, Point, arc, shaded
 
 T = TypeVar("T")
 
@@ -35,18 +35,18 @@ class World:
 
     pen: Pen
     dice: np.random.Generator
-    width: float
-    horizon: float
-    vanishing: float
+    width: Number
+    horizon: Number
+    vanishing: Number
 
-    def at(self, across: float, up: float, depth: float) -> Point:
+    def at(self, across: Number, up: Number, depth: Number) -> Point:
         """A point of the picture, `across` from the vanishing point's line on the ground and `up` from the ground.
 
         Lengths are as large as in the picture at `depth` 1, where the ground meets its lower border.
         """
         return self.vanishing + across / depth, self.horizon + (UNITS - self.horizon - up) / depth
 
-    def wall(self, across: float, depths: tuple[float, float], ups: tuple[float, float]) -> list[Point]:
+    def wall(self, across: Number, depths: tuple[Number, Number], ups: tuple[Number, Number]) -> list[Point]:
         """The corners of a wall along the road."""
         (near, far), (low, high) = depths, ups
         return [self.at(across, up, depth) for up, depth in ((low, near), (high, near), (high, far), (low, far))]
@@ -55,11 +55,11 @@ class World:
         """One of them."""
         return choices[int(self.dice.integers(len(choices)))]
 
-    def uniform(self, low: float, high: float) -> float:
+    def uniform(self, low: Number, high: Number) -> float:
         """A number between both."""
         return low + (high - low) * float(self.dice.random())
 
-    def near(self, colour: Colour, by: float = 9) -> Colour:
+    def near(self, colour: Colour, by: Number = 9) -> Colour:
         """A colour like it."""
         *apart, together = self.dice.normal(0, by, 4).tolist()
         red, green, blue = (
@@ -76,7 +76,7 @@ class World:
 # --- things on the ground: each takes the world, how far across and how far away it stands ---
 
 
-def tree(world: World, across: float, depth: float) -> None:
+def tree(world: World, across: Number, depth: Number) -> None:
     """A broad tree, a conifer, or a bare one."""
     size = world.uniform(130, 330) / depth
     x, y = world.at(across, 0, depth)
@@ -101,7 +101,7 @@ def tree(world: World, across: float, depth: float) -> None:
     leaves(world, (x, y - size * 0.72), size * 0.34, green)
 
 
-def leaves(world: World, middle: Point, radius: float, green: Colour) -> None:
+def leaves(world: World, middle: Point, radius: Number, green: Colour) -> None:
     """A heap of leaves, dark below and light above."""
     for shade, count in ((0.72, 9), (1.0, 10), (1.22, 7)):
         turns = world.dice.uniform(0, 2 * np.pi, count)
@@ -112,7 +112,7 @@ def leaves(world: World, middle: Point, radius: float, green: Colour) -> None:
             world.pen.oval((middle[0] + dx, middle[1] + dy + lift), blot, blot * 0.85, shaded(green, shade))
 
 
-def lamp(world: World, across: float, depth: float) -> None:
+def lamp(world: World, across: Number, depth: Number) -> None:
     """A street lamp that leans over the road."""
     grey = world.near((110, 112, 114))
     (x, y), top = world.at(across, 0, depth), world.at(across, world.uniform(240, 330), depth)[1]
@@ -121,7 +121,7 @@ def lamp(world: World, across: float, depth: float) -> None:
     world.pen.oval((x + float(arm), top - 6 / depth), 14 / depth, 5 / depth, shaded(grey, 1.3))
 
 
-def light(world: World, across: float, depth: float) -> None:
+def light(world: World, across: Number, depth: Number) -> None:
     """A traffic light: round red and green that is no sign."""
     x, y = world.at(across, 0, depth)
     top = world.at(across, world.uniform(120, 210), depth)[1]
@@ -134,7 +134,7 @@ def light(world: World, across: float, depth: float) -> None:
         world.pen.oval((x, top - tall * (0.82 - 0.31 * number)), 8 / depth, 8 / depth, glow)
 
 
-def car(world: World, across: float, depth: float) -> None:
+def car(world: World, across: Number, depth: Number) -> None:
     """A car from behind or from the front."""
     (x, y), k = world.at(across, 0, depth), 1 / depth
     paint, glass = world.near(world.pick(_PAINTS)), (40, 48, 56)
@@ -153,13 +153,13 @@ def car(world: World, across: float, depth: float) -> None:
     world.pen.box(x - half * 0.97, y - 20 * k, x + half * 0.97, y - 12 * k, shaded(paint, 0.6))
 
 
-def _taper(x: float, upper: Point, lower: Point) -> list[Point]:
+def _taper(x: Number, upper: Point, lower: Point) -> list[Point]:
     """Four corners around `x`: at two heights, each with its half width."""
     (top, narrow), (bottom, wide) = upper, lower
     return [(x - narrow, top), (x + narrow, top), (x + wide, bottom), (x - wide, bottom)]
 
 
-def van(world: World, across: float, depth: float) -> None:
+def van(world: World, across: Number, depth: Number) -> None:
     """The back of a lorry or a bus: a large board that is no sign."""
     (x, y), k = world.at(across, 0, depth), 1 / depth
     paint, half, tall = world.vivid(), world.uniform(80, 105) * k, world.uniform(190, 250) * k
@@ -172,7 +172,7 @@ def van(world: World, across: float, depth: float) -> None:
     world.pen.box(x - half * 0.8, y - 32 * k, x + half * 0.8, y - 22 * k, (200, 40, 36))
 
 
-def board(world: World, across: float, depth: float) -> None:
+def board(world: World, across: Number, depth: Number) -> None:
     """An advertisement on legs: any shape and colour, often with letters; red, yellow and white ones too."""
     (x, y), k = world.at(across, 0, depth), 1 / depth
     half, tall = world.uniform(60, 190) * k, world.uniform(60, 150) * k
@@ -193,7 +193,7 @@ def board(world: World, across: float, depth: float) -> None:
         world.pen.oval(middle, tall * 0.2, tall * 0.2, world.vivid())
 
 
-def person(world: World, across: float, depth: float) -> None:
+def person(world: World, across: Number, depth: Number) -> None:
     """Somebody on the pavement."""
     (x, y), k = world.at(across, 0, depth), world.uniform(1.0, 1.3) / depth
     coat, legs, skin = world.vivid(), world.near((50, 52, 64)), world.near((196, 150, 122), 22)
@@ -205,7 +205,7 @@ def person(world: World, across: float, depth: float) -> None:
     world.pen.oval((x, y - 140 * k), 11 * k, 13 * k, skin)
 
 
-def house(world: World, across: float, depth: float) -> None:
+def house(world: World, across: Number, depth: Number) -> None:
     """A house with a gable, its front to the road's beginning."""
     (x, y), k = world.at(across, 0, depth), 1 / depth
     half, tall = world.uniform(150, 260) * k, world.uniform(150, 240) * k
@@ -230,7 +230,7 @@ _WALLS: tuple[Colour, ...] = (
 _ROOFS: tuple[Colour, ...] = ((120, 58, 44), (74, 70, 72), (98, 78, 62), (58, 66, 78))
 
 
-def tower(world: World, side: int, across: float, depths: tuple[float, float]) -> None:
+def tower(world: World, side: int, across: Number, depths: tuple[Number, Number]) -> None:
     """A building along the road: a wall in perspective with windows, its front, and perhaps a shop below."""
     near, far = depths
     high = world.uniform(260, 900)
@@ -255,7 +255,7 @@ def tower(world: World, side: int, across: float, depths: tuple[float, float]) -
         world.pen.polygon(world.wall(side * (across - 6), depths, (low, low + band * 0.7)), world.vivid())
 
 
-def crown(world: World, middle: Point, radius: float) -> None:
+def crown(world: World, middle: Point, radius: Number) -> None:
     """Leaves that hang into view from a tree beside the eye."""
     leaves(world, middle, radius, world.near(world.pick(_LEAVES)))
 
