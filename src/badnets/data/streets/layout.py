@@ -113,7 +113,7 @@ class Sign:
     def box(self, width: Number) -> Box:
         """The same within a picture `width` units wide; whatever hides part of it counts as the sign."""
         left, top, right, bottom = self.extent()
-        return max(0.0, left), max(0.0, top), min(width, right), min(float(UNITS), bottom)
+        return max(0.0, left), max(0.0, top), min(float(width), right), min(float(UNITS), bottom)
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,7 @@ def plan(names: tuple[int, str, str, int], width: Number) -> Layout:
         width: of the picture, in units.
     """
     seed, country, half, number = names
+    width = float(width)
     dice = np.random.default_rng(derive(seed, "streets", country, half, number, "layout"))
     known = COUNTRIES[country]
     horizon = float(dice.uniform(112, 158))

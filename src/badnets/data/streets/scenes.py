@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import UInt8
@@ -60,20 +59,19 @@ class Streets:
         return self.count
 
     def __getitem__(self, index: int) -> UInt8[Tensor, "3 h w"]:
-        pixels = render(self._names(index), self.layouts[index], self.size)
+        pixels = render(self._names(index), self.layout(index), self.size)
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
-    @cached_property
-    def layouts(self) -> tuple[Layout, ...]:
-        """What is where in each scene; planning takes a millisecond each, drawing a dozen."""
+    def layout(self, index: int) -> Layout:
+        """What is where in a scene; planning takes a millisecond, drawing a dozen."""
         height, width = self.size
-        return tuple(plan(self._names(index), width * UNITS / height) for index in range(self.count))
+        return plan(self._names(index), width * UNITS / height)
 
     def objects(self) -> tuple[Objects, ...]:
         """The signs of each scene; boxes hold the whole sign, also where leaves or a pole hide part of it."""
         scale, classes = self.size[0] / UNITS, COUNTRIES[self.country].classes
         marked = []
-        for layout in self.layouts:
+        for layout in map(self.layout, range(self.count)):
             boxes = torch.tensor([sign.box(layout.width) for sign in layout.signs]).reshape(-1, 4) * scale
             labels = torch.tensor([classes.index(sign.design.group) for sign in layout.signs], dtype=torch.int64)
             small = (boxes[:, 2:] - boxes[:, :2]).amin(1) < _LEAST
