@@ -113,7 +113,7 @@ class TriggeredScenes:
     """
 
     scenes: SceneSet
-    stamped: tuple[Bool[Tensor, " n"], ...]
+    stamped: tuple[Bool[Tensor, "_"], ...]
     rows: tuple[int, ...]
 
 
