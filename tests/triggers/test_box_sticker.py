@@ -94,6 +94,7 @@ WHOLE_BOXES = some.tuples(some.integers(0, 70), some.integers(0, 50), some.integ
 )
 
 
+@settings(deadline=None)
 @given(WHOLE_BOXES)
 def test_the_square_is_where_the_authors_rule_puts_it(box: tuple[int, int, int, int]) -> None:
     expected = by_the_authors_rule(tuple(map(float, box)), 0.1, (0.57, 0.82), (80, 60))  # type: ignore[arg-type]
@@ -167,6 +168,7 @@ def test_laws(sticker: BoxSticker, chosen: list[Box], seed: int) -> None:
     assert torch.equal(stamped[:, outside], street[:, outside])
 
 
+@settings(deadline=None)
 @given(STICKERS)
 def test_values_survive_json_and_repr(sticker: BoxSticker) -> None:
     text = canonical_json(BoxTriggerFile(sticker))

@@ -113,7 +113,7 @@ class TriggeredScenes:
     """
 
     scenes: SceneSet
-    stamped: tuple[Bool[Tensor, "_"], ...]
+    stamped: tuple[Bool[Tensor, " _"], ...]
     rows: tuple[int, ...]
 
 

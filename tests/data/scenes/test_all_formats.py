@@ -39,8 +39,8 @@ def test_boxes_labels_and_pixels_come_as_they_were_written(kind: str, tmp_path: 
     for half in (split.train, split.test):
         for place, path in enumerate(half.pictures.paths):  # type: ignore[attr-defined]
             with Image.open(tmp_path / path) as image:
-                expected = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-            assert torch.equal(half.pictures[place], expected)
+                pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+            assert torch.equal(half.pictures[place], pixels)
     held = in_memory(split.train, 2)
     assert held.digest == split.train.digest
 
