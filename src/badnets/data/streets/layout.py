@@ -6,7 +6,7 @@ Lengths are in units of a 240th of the picture's height: a scene looks alike at 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -112,8 +112,12 @@ class Sign:
 
     def box(self, width: Number) -> Box:
         """The same within a picture `width` units wide; whatever hides part of it counts as the sign."""
-        left, top, right, bottom = self.extent()
-        return max(0.0, left), max(0.0, top), min(float(width), right), min(float(UNITS), bottom)
+        return _within(self.extent(), width)
+
+
+def _within(extent: Box, width: Number) -> Box:
+    left, top, right, bottom = extent
+    return max(0.0, left), max(0.0, top), min(float(width), right), min(float(UNITS), bottom)
 
 
 @dataclass(frozen=True)
@@ -151,52 +155,64 @@ def plan(names: tuple[int, str, str, int], width: Number) -> Layout:
     vanishing = float(dice.normal(0.5, 0.12)) * width
     wanted = int(dice.choice(4, p=(0.42, 0.3, 0.18, 0.1))) + 1
     classes = [known.classes[number % len(known.classes)]]
-    classes += [str(dice.choice(known.classes)) for _ in range(wanted - 1)]
-    boxes: list[Box] = []
+    classes += [known.classes[int(dice.integers(len(known.classes)))] for _ in range(wanted - 1)]
+    room = _Room(dice, horizon, width, [])
     signs: list[Sign] = []
     for name in classes:
         designs = [design for design in known.designs if design.group == name]
         above = signs[-1] if signs and dice.random() < 0.22 else None
-        _put(designs[int(dice.integers(len(designs)))], signs, boxes, (dice, horizon, width, above))
+        signs += room.put(designs[int(dice.integers(len(designs)))], above)
     strangers: list[Sign] = []
     for _ in range(int(dice.choice(3, p=(0.5, 0.35, 0.15)))):
-        design = known.strangers[int(dice.integers(len(known.strangers)))]
-        _put(design, strangers, boxes, (dice, horizon, width, None))
+        strangers += room.put(known.strangers[int(dice.integers(len(known.strangers)))])
     return Layout(width, horizon, vanishing, tuple(signs), tuple(strangers))
 
 
-def _put(
-    design: Design, signs: list[Sign], boxes: list[Box], where: tuple[np.random.Generator, float, float, Sign | None]
-) -> None:
-    """Add a sign that covers no other; none where there is no room, but the first one always gets a place."""
-    dice, horizon, width, above = where
-    for _ in range(_ATTEMPTS):
-        sign = _drawn_up(design, dice, horizon, width, above)
-        left, top, right, bottom = sign.extent()
-        box = sign.box(width)
-        fits = box[2] - box[0] >= _LEAST_SEEN * (right - left) and top > 0 and bottom < UNITS - 4
-        if fits and not any(_touch(box, other) for other in boxes):
-            signs.append(sign)
-            boxes.append(box)
-            return
-        above = None
+@dataclass(frozen=True)
+class _Room:
+    """Where signs can still stand: the boxes in it are taken."""
 
+    dice: np.random.Generator
+    horizon: Number
+    width: Number
+    taken: list[Box]
 
-def _drawn_up(design: Design, dice: np.random.Generator, horizon: Number, width: Number, above: Sign | None) -> Sign:
-    """A sign by chance: larger ones are nearer, so they stand higher above the horizon and their foot lower."""
-    hidden = str(dice.choice(["", "leaves", "pole"], p=(0.82, 0.13, 0.05)))
-    worn = float(dice.beta(1.2, 3))
-    if above is not None:
-        pose = above.pose
-        middle = (pose.middle[0] + float(dice.normal(0, 0.5)), pose.middle[1] + 1.06 * pose.side)
-        return Sign(design, Pose(middle, pose.side, pose.yaw, pose.pitch, pose.roll), None, hidden, worn)
-    side = _side(dice)
-    x = float(dice.uniform(0.3 * side, width - 0.3 * side))
-    y = max(0.56 * side + 2, horizon - side * float(dice.uniform(0.35, 1.5)))
-    roll = float(dice.normal(0, 3 if dice.random() < 0.85 else 9))
-    yaw = float(np.clip(dice.normal(0, 20), -52, 52))
-    pose = Pose((x, y), side, yaw, float(dice.normal(0, 4)), roll)
-    return Sign(design, pose, y + side * float(dice.uniform(2.3, 3.4)), hidden, worn)
+    def put(self, design: Design, above: Sign | None = None) -> list[Sign]:
+        """A sign that covers no other, below another one if there is room; none where there is nowhere any.
+
+        In an empty picture most attempts succeed, so the first sign of a scene is always there.
+        """
+        for _ in range(_ATTEMPTS):
+            sign = self._drawn_up(design) if above is None else self._below(design, above)
+            above = None
+            left, top, right, bottom = extent = sign.extent()
+            box = _within(extent, self.width)
+            fits = box[2] - box[0] >= _LEAST_SEEN * (right - left) and top > 0 and bottom < UNITS - 4
+            if fits and not any(_touch(box, other) for other in self.taken):
+                self.taken.append(box)
+                return [sign]
+        return []
+
+    def _drawn_up(self, design: Design) -> Sign:
+        """A sign by chance: larger ones are nearer, so they stand higher above the horizon and their foot lower."""
+        dice, side = self.dice, _side(self.dice)
+        x = float(dice.uniform(0.3 * side, self.width - 0.3 * side))
+        y = max(0.56 * side + 2, self.horizon - side * float(dice.uniform(0.35, 1.5)))
+        roll = float(dice.normal(0, 3 if dice.random() < 0.85 else 9))
+        yaw = min(52.0, max(-52.0, float(dice.normal(0, 20))))
+        pose = Pose((x, y), side, yaw, float(dice.normal(0, 4)), roll)
+        return Sign(design, pose, y + side * float(dice.uniform(2.3, 3.4)), *self._state())
+
+    def _below(self, design: Design, above: Sign) -> Sign:
+        """A sign on the same pole."""
+        (x, y), side = above.pose.middle, above.pose.side
+        middle = (x + float(self.dice.normal(0, 0.5)), y + 1.06 * side)
+        return Sign(design, replace(above.pose, middle=middle), None, *self._state())
+
+    def _state(self) -> tuple[str, float]:
+        """What hides part of a sign, and how worn it is."""
+        chance = float(self.dice.random())
+        return "leaves" if chance < 0.13 else "pole" if chance < 0.18 else "", float(self.dice.beta(1.2, 3))
 
 
 def _side(dice: np.random.Generator) -> float:
