@@ -11,7 +11,7 @@ import torch
 from tests.data.scenes.formats import sound, write_lisa, write_swedish
 
 from badnets.data import Objects, SceneSet, SceneSplit, load_scenes
-from badnets.data.scenes import SCENES, joined
+from badnets.data.scenes import SCENES, is_scenes, joined, scenes_at_hand
 from badnets.data.scenes.halves import shuffled, with_objects
 from badnets.errors import DataError, InputError
 
@@ -74,7 +74,9 @@ def test_streets_by_name() -> None:
 def test_sets_that_are_brought(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"lisa: expected a folder lisa/ \(or lisa\.zip\) with allAnnotations\.csv"):
         load_scenes("lisa", data_dir=tmp_path)
+    assert not scenes_at_hand("lisa", tmp_path)
     write_lisa(tmp_path / "lisa", sound())
+    assert scenes_at_hand("lisa", tmp_path)
     assert sizes(load_scenes("lisa", data_dir=tmp_path)) == (6, 2)
     write_swedish(tmp_path / "swedish", sound())
     shutil.make_archive(str(tmp_path / "swedish"), "zip", tmp_path / "swedish")
@@ -110,6 +112,11 @@ def test_every_known_set_says_what_it_is() -> None:
         assert known.title
         assert known.licence
         assert known.namings
+
+
+def test_names_of_scenes_and_of_images() -> None:
+    assert all(map(is_scenes, ("streets", "road+gtsdb", "coco:there", "yolo:a.zip", "streets+other")))
+    assert not any(map(is_scenes, ("digits", "gtsrb", "folder:there", "a/b.zip", "street")))
 
 
 def tiny(value: int, classes: tuple[str, ...], label: int) -> SceneSet:

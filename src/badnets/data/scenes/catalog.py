@@ -146,6 +146,18 @@ def load_scenes(name: str, *, classes: str | None = None, data_dir: Path | None 
     return reduce(lambda first, second: joined_split(first, second, name), splits)
 
 
+def is_scenes(name: str) -> bool:
+    """Whether `name` means scenes and not images: a known set, several joined, or FORMAT:PATH."""
+    form, colon, _ = name.partition(":")
+    return form in _FORMATS if colon else any(part in SCENES for part in name.split("+"))
+
+
+def scenes_at_hand(name: str, data_dir: Path | None = None) -> bool:
+    """Whether the files of a known set lie somewhere; what is in them is only looked at by `load_scenes`."""
+    known = SCENES[name]
+    return _place(name, known, data_dir) is not None or (known.source is None and known.marker is None)
+
+
 def _own(form: str, path: str, classes: str | None) -> SceneSplit:
     if form not in _FORMATS or not path:
         raise InputError(f"cannot read {form}:{path}: expected {', '.join(_FORMATS)}, a colon and a path")
@@ -165,17 +177,23 @@ def _known(name: str) -> KnownScenes:
 
 def _tree(name: str, known: KnownScenes, data_dir: Path | None) -> Tree | None:
     """The files of a known set; None for a rendered one."""
-    places = str(data_dir) if data_dir is not None else f"${ENVIRONMENT} or {cache_folder()}"
+    if known.source is None and known.marker is None:
+        return None
+    path = _place(name, known, data_dir)
+    if path is None:
+        places = str(data_dir) if data_dir is not None else f"${ENVIRONMENT} or {cache_folder()}"
+        wanted = known.source.file if known.source else f"a folder {name}/ (or {name}.zip) with {known.marker}"
+        raise DataError(f"{name}: expected {wanted} in {places}; it has no public download: bring it (--data-dir)")
+    return open_tree(path) if known.source is None else Archive(verified(known.source, path))
+
+
+def _place(name: str, known: KnownScenes, data_dir: Path | None) -> Path | None:
+    """Where the files of a known set lie."""
+    folders = search_folders(name, data_dir)
     if known.source is not None:
-        folders = [*search_folders(f"signs_{name}", data_dir), *search_folders(name, data_dir)]
-        path = find(known.source, folders)
-        if path is None:
-            raise DataError(f"{name}: expected {known.source.file} in {places}; name its folder (--data-dir)")
-        return Archive(verified(known.source, path))
-    if known.marker is not None:
-        for folder in search_folders(name, data_dir)[::2]:  # <root>/<name> of each root: no other folder is searched
-            for place in (folder, folder.with_name(f"{name}.zip")):
-                if place.exists():
-                    return open_tree(place)
-        raise DataError(f"{name}: expected a folder {name}/ (or {name}.zip) with {known.marker} in {places}: bring it")
-    return None
+        return find(known.source, [*search_folders(f"signs_{name}", data_dir), *folders])
+    if known.marker is None:
+        return None
+    own = folders[::2]  # <root>/<name> of each root: no other folder is searched
+    places = [place for folder in own for place in (folder, folder.with_name(f"{name}.zip"))]
+    return next((place for place in places if place.exists()), None)
