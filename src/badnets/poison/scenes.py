@@ -147,7 +147,7 @@ def apply_scenes(scenes: SceneSet, plan: ScenePlan) -> SceneSet:
     """The poisoned set: all scenes as they are, then the stamped copies in the order of the plan.
 
     Raises:
-        DataError: the plan was made on other scenes.
+        DataError: the plan was made on other scenes: their number differs, or the labels in those that it copies.
     """
     known = [tuple(scenes.objects[row].labels.tolist()) for row in plan.rows if row < len(scenes)]
     if plan.total != len(scenes) or known != list(plan.old):

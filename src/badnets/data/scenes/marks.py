@@ -182,7 +182,7 @@ def _objects(scene: Noted, size: tuple[int, int], classes: tuple[str, ...], told
         if mark.label not in classes:
             log.skip(here, f"unknown class {mark.label!r}")
             continue
-        box = _clipped(mark.box, size, scene.shares, (here, log))
+        box = _clipped(_in_pixels(mark.box, size) if scene.shares else mark.box, size, (here, log))
         if box is None:
             continue
         if (box, mark.label) in seen:
@@ -196,15 +196,18 @@ def _objects(scene: Noted, size: tuple[int, int], classes: tuple[str, ...], told
     )
 
 
-def _clipped(box: Corners, size: tuple[int, int], shares: bool, told: tuple[str, Log]) -> Corners | None:  # noqa: FBT001
-    """The box in pixels within the picture; None where it cannot be used."""
+def _in_pixels(box: Corners, size: tuple[int, int]) -> Corners:
+    height, width = size
+    return box[0] * width, box[1] * height, box[2] * width, box[3] * height
+
+
+def _clipped(box: Corners, size: tuple[int, int], told: tuple[str, Log]) -> Corners | None:
+    """The box within the picture; None where it cannot be used."""
     here, log = told
     height, width = size
     if not all(map(math.isfinite, box)):
         log.skip(here, f"a box of numbers that are not finite, {_numbers(box)}")
         return None
-    if shares:
-        box = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
     left, top, right, bottom = box
     if right <= left or bottom <= top:
         log.skip(here, f"a box without area, {_numbers(box)}")
