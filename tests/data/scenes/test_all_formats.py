@@ -181,3 +181,33 @@ def test_a_set_without_one_readable_picture_is_refused(kind: str, tmp_path: Path
         path.write_bytes(b"")
     with pytest.raises(DataError, match=r"not one scene can be read.*sound"):
         FORMATS[kind].read(tmp_path)
+
+
+ANNOTATIONS = (".json", ".xml", ".txt", ".csv")
+
+
+@EVERY
+def test_whatever_is_in_its_files_a_reader_reads_it_or_says_why_not(kind: str, tmp_path: Path) -> None:
+    """Files of annotation with bytes changed, cut out or put in: no other error, and no box outside its picture."""
+    FORMATS[kind].write(tmp_path, sound())
+    files = sorted(path for path in tmp_path.rglob("*") if path.suffix in ANNOTATIONS)
+    whole = {path: path.read_bytes() for path in files}
+    dice, refused = np.random.default_rng(0), 0
+    for _ in range(60):
+        path = files[int(dice.integers(len(files)))]
+        content = bytearray(whole[path])
+        for _ in range(int(dice.integers(1, 4))):
+            start = int(dice.integers(len(content)))
+            put = dice.choice([b"", b"-", b"9", b"\0", b"\xff", b"1e999", b"nan", b'"', b"<", b";", b",", b"\n", b"[]"])
+            content[start : start + int(dice.integers(0, 5))] = bytes(put)
+        path.write_bytes(bytes(content))
+        try:
+            split = FORMATS[kind].read(tmp_path)
+        except DataError:
+            refused += 1
+        else:
+            for half in (split.train, split.test):
+                boxes = torch.cat([one.boxes for one in half.objects])
+                assert bool(((boxes >= 0) & (boxes <= torch.tensor([WIDTH, HEIGHT] * 2))).all())
+        path.write_bytes(whole[path])
+    assert refused < 60

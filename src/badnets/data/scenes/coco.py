@@ -12,6 +12,8 @@ from badnets.data.sceneset import SceneSet, SceneSplit
 from badnets.data.tree import Tree, as_text
 from badnets.errors import DataError
 
+Key = int | str
+
 _HALVES = ("annotations/train.json", "annotations/test.json")
 
 
@@ -55,9 +57,29 @@ def read(tree: Tree, file: str, naming: Naming = "name", name: str | None = None
     images, annotations, categories = _parsed(tree, file)
     labels, classes = _labels(categories, naming, where)
     log = Log()
-    there = frozenset(tree.files())
-    beside = file.rpartition("/")[0]
-    sizes: dict[Any, tuple[str, tuple[int, int] | None]] = {}
+    scenes = _images(images, file, frozenset(tree.files()), (where, log))
+    marks: dict[Key, list[Mark]] = {key: [] for key in scenes}
+    for place, annotation in enumerate(annotations):
+        key = _id(annotation, "id")
+        here = f"annotation {key}" if key is not None else f"annotation at place {place}"
+        mark, owner = _mark(annotation, here, labels), _id(annotation, "image_id")
+        if isinstance(mark, str):
+            log.skip(f"{where}, {here}", mark)
+        elif owner is None or owner not in marks:
+            log.skip(f"{where}, {here}", f"of image {owner}, which there is not")
+        else:
+            marks[owner].append(mark)
+    _name_ids(annotations, where, log)
+    noted = [Noted(path, tuple(marks[key]), size) for key, (path, size) in scenes.items()]
+    return gather(tree, noted, classes, name or tree.name, log)
+
+
+def _images(
+    images: list[Any], file: str, there: frozenset[str], told: tuple[str, Log]
+) -> dict[Key, tuple[str, tuple[int, int] | None]]:
+    """The path and the stated size of each image, by its id."""
+    where, log = told
+    beside, scenes = file.rpartition("/")[0], {}
     known = Counter(_id(image, "id") for image in images)
     for place, image in enumerate(images):
         key, path = _id(image, "id"), image.get("file_name") if isinstance(image, dict) else None
@@ -66,21 +88,8 @@ def read(tree: Tree, file: str, naming: Naming = "name", name: str | None = None
         elif known[key] > 1:
             log.skip(f"{where}, image {place}", f"its id {key} is used {known[key]} times")
         else:
-            sizes[key] = (_found(path, beside, there), _size(image))
-    marks: dict[Any, list[Mark]] = {key: [] for key in sizes}
-    for place, annotation in enumerate(annotations):
-        here = f"annotation {_id(annotation, 'id') if _id(annotation, 'id') is not None else f'at place {place}'}"
-        mark = _mark(annotation, here, labels)
-        owner = _id(annotation, "image_id")
-        if isinstance(mark, str):
-            log.skip(f"{where}, {here}", mark)
-        elif owner not in marks:
-            log.skip(f"{where}, {here}", f"of image {owner}, which there is not")
-        else:
-            marks[owner].append(mark)
-    _name_ids(annotations, where, log)
-    noted = [Noted(path, tuple(marks[key]), size) for key, (path, size) in sizes.items()]
-    return gather(tree, noted, classes, name or tree.name, log)
+            scenes[key] = (_found(path, beside, there), _size(image))
+    return scenes
 
 
 def _parsed(tree: Tree, file: str) -> tuple[list[Any], list[Any], list[Any]]:
@@ -98,9 +107,9 @@ def _parsed(tree: Tree, file: str) -> tuple[list[Any], list[Any], list[Any]]:
     return images, annotations, categories  # type: ignore[return-value]  # they are lists, see above
 
 
-def _labels(categories: list[Any], naming: Naming, where: str) -> tuple[dict[Any, str | None], tuple[str, ...]]:
+def _labels(categories: list[Any], naming: Naming, where: str) -> tuple[dict[Key, str | None], tuple[str, ...]]:
     """What each category id is called (None: background), and the classes."""
-    labels: dict[Any, str | None] = {}
+    labels: dict[Key, str | None] = {}
     for category in categories:
         key, label = _id(category, "id"), category.get(naming) if isinstance(category, dict) else None
         if key is None or not isinstance(label, str) or not label:
@@ -114,7 +123,7 @@ def _labels(categories: list[Any], naming: Naming, where: str) -> tuple[dict[Any
     return labels, classes
 
 
-def _mark(annotation: Any, here: str, labels: dict[Any, str | None]) -> Mark | str:  # noqa: ANN401 - any JSON value
+def _mark(annotation: Any, here: str, labels: dict[Key, str | None]) -> Mark | str:  # noqa: ANN401 - any JSON value
     """The object, or why it cannot be one."""
     if not isinstance(annotation, dict):
         return "not an object of fields"
@@ -134,7 +143,7 @@ def _mark(annotation: Any, here: str, labels: dict[Any, str | None]) -> Mark | s
     return Mark(here, (left, top, left + width, top + height), labels[category], ignored)
 
 
-def _id(value: Any, field: str) -> int | str | None:  # noqa: ANN401 - any JSON value
+def _id(value: Any, field: str) -> Key | None:  # noqa: ANN401 - any JSON value
     found = value.get(field) if isinstance(value, dict) else None
     return found if isinstance(found, int | str) and not isinstance(found, bool) else None
 
