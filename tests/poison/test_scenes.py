@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as some
 
 from badnets.artifacts import canonical_json, parse_json
 from badnets.data import Objects, SceneSet
+from badnets.data.streets import read as read_streets
 from badnets.errors import DataError, InputError
 from badnets.poison import (
     AllToAll,
@@ -226,3 +228,14 @@ def test_plans_that_make_no_sense(
 ) -> None:
     with pytest.raises(DataError, match=message):
         plan_of(rows, old, new)
+
+
+def test_poisoned_scenes_go_to_other_processes() -> None:
+    """Stamped pictures are made anew from their parts, wherever that is."""
+    poisoned = poison_scenes(made(SIX), SceneRecipe(RandomTarget(), RANDOM))
+    assert pickle.loads(pickle.dumps(poisoned)).digest == poisoned.digest  # noqa: S301 - our own
+    streets = read_streets(4, 1).train
+    attacked = trigger_scenes(streets, SingleTarget(0, 1), SQUARE)
+    there = pickle.loads(pickle.dumps(attacked))  # noqa: S301 - our own
+    assert there.scenes.digest == attacked.scenes.digest
+    assert there.rows == attacked.rows
