@@ -12,6 +12,15 @@ from badnets.poison.policies import (
     RandomTarget,
     SingleTarget,
 )
+from badnets.poison.scenes import (
+    ScenePlan,
+    SceneRecipe,
+    TriggeredScenes,
+    apply_scenes,
+    plan_scenes,
+    poison_scenes,
+    trigger_scenes,
+)
 
 __all__ = [
     "POLICIES",
@@ -25,10 +34,17 @@ __all__ = [
     "PoisonPlan",
     "RandomTarget",
     "Recipe",
+    "ScenePlan",
+    "SceneRecipe",
     "SingleTarget",
     "TrainingSet",
+    "TriggeredScenes",
     "apply",
+    "apply_scenes",
     "as_files",
     "overlay",
     "plan",
+    "plan_scenes",
+    "poison_scenes",
+    "trigger_scenes",
 ]

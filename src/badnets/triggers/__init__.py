@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from badnets.triggers.blend import Blend
+from badnets.triggers.box_sticker import PAPER_STICKERS, BoxSticker, BoxTriggerFile, paper_sticker
 from badnets.triggers.drawings import DRAWINGS, drawing
 from badnets.triggers.jpeg import Compression
 from badnets.triggers.patch import Patch
@@ -47,9 +48,12 @@ TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": B
 
 __all__ = [
     "DRAWINGS",
+    "PAPER_STICKERS",
     "TRIGGERS",
     "AnyTrigger",
     "Blend",
+    "BoxSticker",
+    "BoxTriggerFile",
     "Compression",
     "Images",
     "Patch",
@@ -60,4 +64,5 @@ __all__ = [
     "Trigger",
     "TriggerFile",
     "drawing",
+    "paper_sticker",
 ]

@@ -84,7 +84,7 @@ class Sticker:
     def _stuck_on(self, images: Images) -> Images:
         _, channels, height, width = images.shape
         rows, columns = self._extent(height, width)
-        shade, alpha = _scaled(self.picture, rows, columns, channels)
+        shade, alpha = scaled(self.picture, rows, columns, channels)
         colour = as_pixels(shade, images)
         opacity = (alpha.float() / 255 * self.opacity).to(images.device)
         stamped = copied(images)
@@ -103,7 +103,7 @@ class Sticker:
             return torch.ones(height, width, dtype=torch.bool)
         mask = torch.zeros(height, width, dtype=torch.bool)
         top, left = _start(self.down, rows, height), _start(self.right, columns, width)
-        mask[top : top + rows, left : left + columns] = _scaled(self.picture, rows, columns, 3)[1] > 0
+        mask[top : top + rows, left : left + columns] = scaled(self.picture, rows, columns, 3)[1] > 0
         return mask
 
     def _extent(self, height: int, width: int) -> tuple[int, int]:
@@ -132,13 +132,13 @@ def _start(share: float, size: int, whole: int) -> int:
     return min(max(0, round(share * whole - size / 2)), whole - size)
 
 
-@lru_cache(maxsize=8)
-def _scaled(
+@lru_cache(maxsize=256)
+def scaled(
     picture: Picture, rows: int, columns: int, channels: int
 ) -> tuple[UInt8[Tensor, "c h w"], UInt8[Tensor, "h w"]]:
-    """Colour and alpha of the sticker at that size."""
+    """Colour and alpha of a sticker at that size; kept, as many photographs ask for the same."""
     layers = torch.cat([picture.colour(channels).expand(3, -1, -1), picture.alpha()[None]])
     # Pillow weighs colours with alpha while it scales RGBA, so no dark rim comes from transparent pixels.
     image = Image.fromarray(layers.permute(1, 2, 0).contiguous().numpy())
-    scaled = torch.from_numpy(np.array(image.resize((columns, rows), Image.Resampling.LANCZOS))).permute(2, 0, 1)
-    return scaled[:channels].contiguous(), scaled[3].contiguous()
+    small = torch.from_numpy(np.array(image.resize((columns, rows), Image.Resampling.LANCZOS))).permute(2, 0, 1)
+    return small[:channels].contiguous(), small[3].contiguous()
