@@ -9,10 +9,11 @@ from badnets.training.checkpoint import (
     save_plan,
     weights_digest,
 )
-from badnets.training.loop import Fit, Progress, Session, fit
+from badnets.training.loop import Fit, fit
 from badnets.training.machine import Machine, limited_threads, this_machine
 from badnets.training.many import ManyFailed, ManySession, Order, fit_many
 from badnets.training.processes import Processes, default_workers
+from badnets.training.session import Progress, Session
 from badnets.training.spec import Augment, TrainSpec
 from badnets.training.tasks import Engine, Inline
 
