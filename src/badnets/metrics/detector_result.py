@@ -139,13 +139,13 @@ def judge_detector(
     calls = sign_calls(said, clean)
     voc, coco = average_precision(said, clean, "voc"), average_precision(said, clean, "coco")
     if stamped is None or stamped_said is None or attack is None:
-        if not stamped is stamped_said is attack is None:
+        if any(given is not None for given in (stamped, stamped_said, attack)):
             raise InputError("an attack is measured with stamped scenes, what was said of them, and what is wanted")
         return DetectorResult(accuracy(calls), accuracy_by_class(calls), voc, coco, by_size=_sizes(calls, edges))
     if stamped.classes != clean.classes:
         raise InputError(f"stamped scenes have other classes than clean ones: {stamped.classes}, {clean.classes}")
     everything = sign_calls(stamped_said, stamped)
-    bearing = everything if attack.source is None else everything.select(everything.labels == attack.source)
+    bearing = _bearing(everything, attack)
     return DetectorResult(
         accuracy=accuracy(calls),
         by_class=accuracy_by_class(calls),
@@ -169,7 +169,12 @@ def _success(bearing: SignCalls, attack: SignAttack) -> Rate:
 def _false_triggers(calls: SignCalls, attack: SignAttack) -> Rate | None:
     if attack.target is None:
         return None
-    return called_as(calls.select(calls.labels == attack.source), attack.target)
+    return called_as(_bearing(calls, attack), attack.target)
+
+
+def _bearing(calls: SignCalls, attack: SignAttack) -> SignCalls:
+    """The signs that the attacker puts a sticker on."""
+    return calls if attack.source is None else calls.select(calls.labels == attack.source)
 
 
 def _sizes(

@@ -194,7 +194,8 @@ def _coco_mean(curve: PrecisionRecall) -> float:
 
 def _falling(precision: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """At each place the best from there on."""
-    return np.maximum.accumulate(precision[::-1])[::-1]
+    best: Float[np.ndarray, " n"] = np.maximum.accumulate(precision[::-1])[::-1]
+    return best
 
 
 def _area(boxes: Boxes) -> Float[np.ndarray, " _"]:
@@ -212,4 +213,5 @@ def shared(boxes: Boxes, others: Boxes) -> Float[np.ndarray, "_ _"]:
 
 def union(boxes: Boxes, others: Boxes) -> Float[np.ndarray, "_ _"]:
     """The area that each of `boxes` covers together with each of `others`."""
-    return _area(boxes)[:, None] + _area(others)[None] - shared(boxes, others)
+    area: Float[np.ndarray, "_ _"] = _area(boxes)[:, None] + _area(others)[None] - shared(boxes, others)
+    return area

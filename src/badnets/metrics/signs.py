@@ -54,8 +54,14 @@ class SignCalls:
 
     def select(self, which: Bool[Tensor, " n"]) -> SignCalls:
         """Some of them."""
-        parts = (self.labels, self.called, self.scores, self.sizes, self.scenes)
-        return SignCalls(*(part[which] for part in parts), classes=self.classes)
+        return SignCalls(
+            self.labels[which],
+            self.called[which],
+            self.scores[which],
+            self.sizes[which],
+            self.scenes[which],
+            self.classes,
+        )
 
     def of_size(self, low: float, high: float) -> SignCalls:
         """Those of sizes from `low` to `high`, the latter excluded."""

@@ -202,8 +202,9 @@ def _up(size: int, stride: int) -> int:
 
 
 def _answer(found: dict[str, Tensor], scale: tuple[float, float]) -> Detections:
-    back = found["boxes"].new_tensor([1 / scale[0], 1 / scale[1]] * 2)
-    return Detections((found["boxes"] * back).float().cpu(), found["labels"].cpu() - 1, found["scores"].float().cpu())
+    boxes, labels, scores = (found[name].detach().cpu() for name in ("boxes", "labels", "scores"))
+    back = boxes.new_tensor([1 / scale[0], 1 / scale[1]] * 2)
+    return Detections((boxes * back).float(), labels - 1, scores.float())
 
 
 def _target(objects: Objects, scale: tuple[float, float], device: torch.device) -> dict[str, Tensor]:

@@ -49,7 +49,8 @@ class Anchors(AnchorGenerator):  # type: ignore[misc]
         down, right = ((torch.arange(size, device=device) + 0.5) * self.stride for size in (height, width))
         rows, columns = torch.meshgrid(down, right, indexing="ij")
         centres = torch.stack([columns, rows, columns, rows], -1).view(-1, 1, 4)
-        return (centres + self.cell_anchors[0].to(device)).view(-1, 4)
+        sides: Tensor = self.cell_anchors[0]
+        return (centres + sides.to(device)).view(-1, 4)
 
 
 class ProposalHead(RPNHead):  # type: ignore[misc]

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
-from badnets.data.sceneset import Objects, SceneSet
+from badnets.data.sceneset import Objects, Pictures, SceneSet
 from badnets.seeds import generator
 from badnets.training.batches import epoch_order, run, steps_per_epoch
 from badnets.training.detect_spec import DetectTrainSpec, SceneAugment
@@ -22,6 +23,31 @@ class SceneBatch:
     objects: tuple[Objects, ...]
 
 
+class KeptPictures:
+    """Pictures of others, each read, decoded or drawn once as long as there is room; then anew each time.
+
+    Args:
+        base: the others.
+        room: bytes.
+    """
+
+    def __init__(self, base: Pictures, room: int = 1 << 30) -> None:
+        self.base, self.room = base, room
+        self._kept: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: int) -> UInt8[Tensor, "3 h w"]:
+        if index in self._kept:
+            return self._kept[index]
+        picture = self.base[index]
+        if picture.nbytes <= self.room:
+            self.room -= picture.nbytes
+            self._kept[index] = picture
+        return picture
+
+
 class SceneBatches:
     """The batches of one training, by step.
 
@@ -33,6 +59,8 @@ class SceneBatches:
 
     def __init__(self, scenes: SceneSet, spec: DetectTrainSpec, seed: int) -> None:
         self.scenes, self.spec, self.seed = scenes, spec, seed
+        self.in_memory = isinstance(scenes.pictures, tuple)
+        self.pictures = scenes.pictures if self.in_memory else KeptPictures(scenes.pictures)
         self.per_epoch = steps_per_epoch(len(scenes), spec.batch_size)
 
     def make(self, step: int) -> SceneBatch:
@@ -42,15 +70,14 @@ class SceneBatches:
         rows = order[position * self.spec.batch_size : (position + 1) * self.spec.batch_size].tolist()
         stream = generator(self.seed, "augment", step)
         changed = [
-            augment_scene(self.scenes.pictures[row], self.scenes.objects[row], self.spec.augment, stream)
-            for row in rows
+            augment_scene(self.pictures[row], self.scenes.objects[row], self.spec.augment, stream) for row in rows
         ]
         pictures, objects = zip(*changed, strict=True)
         return SceneBatch(pictures, objects)
 
     def run(self, first: int, end: int) -> Iterator[tuple[int, SceneBatch]]:
         """Steps `first` to `end` - 1; pictures that must be read, decoded or drawn are, in good time."""
-        return run(self.make, first, end, ahead=not isinstance(self.scenes.pictures, tuple))
+        return run(self.make, first, end, ahead=not self.in_memory)
 
 
 def augment_scene(
