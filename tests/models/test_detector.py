@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -348,7 +349,8 @@ def test_the_last_convolution_of_tiny_is_not_normalised() -> None:
         {"least_score": float("nan")},
     ],
 )
-def test_nonsense_is_refused(change: dict[str, object]) -> None:
+def test_nonsense_is_refused(change: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would speak first
     with pytest.raises(InputError):
         replace(DetectorSpec(), **change)  # type: ignore[arg-type]
 

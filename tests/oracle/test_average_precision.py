@@ -156,13 +156,8 @@ def vocs(scenes: SceneSet, found: Found, label: int) -> Fraction | None:
         else:
             wrong += 1
         points.append((right, Fraction(right, right + wrong)))
-    return (
-        sum(
-            (max(precision for reached, precision in points if reached >= step) for step in range(1, right + 1)),
-            Fraction(0),
-        )
-        / total
-    )
+    best = [max(precision for reached, precision in points if reached >= step) for step in range(1, right + 1)]
+    return sum(best, start=Fraction(0)) / int(total)
 
 
 @settings(max_examples=150, deadline=None)

@@ -23,6 +23,7 @@ from torch import Tensor
 from badnets.data.sceneset import Objects, SceneSet
 from badnets.errors import InputError
 from badnets.metrics.intervals import Rate
+from badnets.metrics.precision import shared, union
 from badnets.models.detections import Detections
 
 NOTHING = -1
@@ -135,14 +136,8 @@ def _calls(said: Detections, marked: Objects, least_score: float) -> tuple[Tenso
     order = order[said.scores[order] > least_score]
     if not len(order):
         return labels, torch.full_like(labels, NOTHING), torch.zeros(len(labels)), sizes
-    fits = _overlaps(boxes, said.boxes[order].double()) > _OVERLAP
+    there, here = boxes.numpy(), said.boxes[order].double().numpy()
+    fits = torch.from_numpy(shared(there, here) > _OVERLAP * union(there, here))
     any_fits, first = fits.any(1), fits.int().argmax(1)
     called = torch.where(any_fits, said.labels[order][first], NOTHING)
     return labels, called, torch.where(any_fits, said.scores[order][first], 0.0), sizes
-
-
-def _overlaps(boxes: Float[Tensor, "n 4"], others: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
-    from torchvision.ops import box_iou  # noqa: PLC0415 - slow to import
-
-    found: Tensor = box_iou(boxes, others)
-    return found

@@ -1,4 +1,7 @@
-"""Fitting one model or many, and their weights on disk."""
+"""Fitting one model or many, and their weights on disk.
+
+Detectors are fitted by `badnets.training.detect`, which takes seconds to import.
+"""
 
 from badnets.training.checkpoint import (
     Card,
@@ -9,6 +12,7 @@ from badnets.training.checkpoint import (
     save_plan,
     weights_digest,
 )
+from badnets.training.detect_spec import DETECT_PRESETS, DetectTrainSpec, SceneAugment
 from badnets.training.loop import Fit, fit
 from badnets.training.machine import Machine, limited_threads, this_machine
 from badnets.training.many import ManyFailed, ManySession, Order, fit_many
@@ -18,8 +22,10 @@ from badnets.training.spec import Augment, TrainSpec
 from badnets.training.tasks import Engine, Inline
 
 __all__ = [
+    "DETECT_PRESETS",
     "Augment",
     "Card",
+    "DetectTrainSpec",
     "Engine",
     "Fit",
     "Inline",
@@ -30,6 +36,7 @@ __all__ = [
     "Order",
     "Processes",
     "Progress",
+    "SceneAugment",
     "Session",
     "TrainSpec",
     "default_workers",
