@@ -11,7 +11,7 @@ from badnets.cli.inspecting import inspect
 from badnets.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from badnets.data import ImageSet
+    from badnets.data import Photographs
 
 app = typer.Typer(help="List, download, look at and inspect data sets.", no_args_is_help=True)
 app.command()(inspect)
@@ -107,7 +107,7 @@ def show(
     typer.echo(out)
 
 
-def report_odd(*halves: ImageSet, shown: int = 5) -> None:
+def report_odd(*halves: Photographs, shown: int = 5) -> None:
     """Name the files that were left out, and those that were odd but used, or the first of them, and count them."""
     for lines, what in (
         ([line for half in halves for line in half.skipped], "left out"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -189,11 +189,11 @@ def table(
     typer.echo(write_table([_result(RunFolder(path)) for path in run], style), nl=False)
 
 
-def load_split(data: str, data_dir: Path | None, *, size: tuple[int, int] | None = None) -> Split:
+def load_split(data: str, data_dir: Path | None) -> Split:
     """The data set; what was left out of it is said."""
     from badnets.data import load
 
-    split = load(data, data_dir=data_dir, size=size)
+    split = load(data, data_dir=data_dir)
     report_odd(split.train, split.test)
     return split
 
@@ -239,9 +239,9 @@ def _triggers(names: list[str]) -> tuple[TriggerName, ...]:
 
 
 def carry_out(
-    run: Callable[[Spec, Split, RunFolder, Place, Observer], AnyResult],
+    run: Callable[[Spec, Split[Any], RunFolder, Place, Observer], AnyResult],
     spec: Spec,
-    split: Split,
+    split: Split[Any],
     folder: RunFolder,
     place: Place,
     *,

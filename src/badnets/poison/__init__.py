@@ -1,6 +1,7 @@
 """Which samples get the trigger and what they are called: policies, plans, and training sets made from them."""
 
-from badnets.poison.apply import DataPoisoner, MaliciousTrainer, TrainingSet, apply, overlay
+from badnets.poison.apply import TrainingSet, apply, overlay
+from badnets.poison.attackers import DataPoisoner, FilePoisoner, MaliciousTrainer, as_files
 from badnets.poison.plan import PoisonPlan, Recipe, plan
 from badnets.poison.policies import (
     POLICIES,
@@ -18,6 +19,7 @@ __all__ = [
     "AllToOne",
     "AnyPolicy",
     "DataPoisoner",
+    "FilePoisoner",
     "LabelPolicy",
     "MaliciousTrainer",
     "PoisonPlan",
@@ -26,6 +28,7 @@ __all__ = [
     "SingleTarget",
     "TrainingSet",
     "apply",
+    "as_files",
     "overlay",
     "plan",
 ]

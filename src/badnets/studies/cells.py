@@ -5,24 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
+
 from badnets.artifacts import sha256_json
 from badnets.data import ImageSource, Split
 from badnets.metrics import PositionMap, Result
 from badnets.poison import (
     AnyPolicy,
     DataPoisoner,
+    FilePoisoner,
     MaliciousTrainer,
     PoisonPlan,
     Recipe,
     SingleTarget,
     TrainingSet,
+    as_files,
     plan,
 )
 from badnets.training import Machine, TrainSpec
-from badnets.triggers import AnyTrigger
+from badnets.triggers import AnyTrigger, Trigger
 
 BASELINE = "baseline"
-Threat = Literal["trainer", "poisoner"]
+Threat = Literal["trainer", "poisoner", "files"]
+
+_ATTACKERS: dict[Threat, MaliciousTrainer | DataPoisoner | FilePoisoner] = {
+    "trainer": MaliciousTrainer(),
+    "poisoner": DataPoisoner(),
+    "files": FilePoisoner(),
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ class Cell:
         model: a key of `MODELS`.
         places: how many test images are stamped at every place of the image, see `position_map`; 0 for none.
         pretrained: SHA-256 of the weights that the trunk starts from, see `pretrained.keep`; None for fresh ones.
-        threat: "trainer" stamps after augmentation, "poisoner" before, as `MaliciousTrainer` and `DataPoisoner` do.
+        threat: "trainer" stamps after augmentation, "poisoner" before, "files" before pictures are scaled, as
+            `MaliciousTrainer`, `DataPoisoner` and `FilePoisoner` do.
     """
 
     recipe: Recipe | None
@@ -97,9 +108,20 @@ class Cell:
         """
         if self.recipe is None:
             return TrainingSet.of(train), None
-        made = plan(train, self.recipe)
-        attacker = MaliciousTrainer() if self.threat == "trainer" else DataPoisoner()
-        return attacker.training_set(train, made), made
+        made = plan(train, self.recipe, fits=self.threat != "files")
+        return _ATTACKERS[self.threat].training_set(train, made), made
+
+    def attacked(self, images: ImageSource, trigger: Trigger) -> tuple[ImageSource, Trigger | None]:
+        """The images that the trigger is measured on, and what is still to be stamped on them.
+
+        Raises:
+            InputError: files are attacked, and these are none.
+        """
+        if self.threat != "files":
+            return images, trigger
+        n = len(images)
+        files = as_files(images).stamped_at(torch.arange(n), images.labels, torch.ones(n, dtype=torch.bool), trigger)
+        return files, None
 
     def check(self, classes: int) -> None:
         """Raise `InputError` unless its policies make sense among that many classes."""
@@ -147,7 +169,7 @@ class CellResult:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
 
-def split_digest(split: Split) -> str:
+def split_digest(split: Split[ImageSource]) -> str:
     """One digest for both halves of a data set."""
     return sha256_json([split.train.digest, split.test.digest])
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from badnets.triggers.blend import Blend
 from badnets.triggers.drawings import DRAWINGS, drawing
+from badnets.triggers.jpeg import Compression
 from badnets.triggers.patch import Patch
 from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import Pattern, SinglePixel
@@ -49,6 +50,7 @@ __all__ = [
     "TRIGGERS",
     "AnyTrigger",
     "Blend",
+    "Compression",
     "Images",
     "Patch",
     "Pattern",
