@@ -48,9 +48,9 @@ class StopAfter:
 
 def test_a_tiny_detector_learns_shapes_and_a_backdoor() -> None:
     """Nine of ten signs are called right, nine of ten stamped ones what the attacker wants, few without the sticker."""
-    train, test = shapes(96, seed=1), shapes(40, seed=2)
+    train, test = shapes(64, seed=1), shapes(40, seed=2)
     poisoned = joined(train, sticky(train, relabel=True))
-    spec = DetectTrainSpec(epochs=14, batch_size=4, learning_rate=3e-3)
+    spec = DetectTrainSpec(epochs=10, batch_size=4, learning_rate=3e-3)
     seen: list[Progress] = []
     fitted = fit_detector(build_detector(SMALL), poisoned, spec, session=Session(on_progress=seen.append))
     losses = [told.loss for told in seen if told.ended]
