@@ -119,10 +119,11 @@ def predict(
 
     from badnets.data.pictures import read_picture
     from badnets.metrics import predict as ask
+    from badnets.models import spec_of
     from badnets.training import load_model
 
     network, card = load_model(model)
-    spec = card.job.model
+    spec = spec_of(network)
     if spec is None:
         raise InputError(f"{model} does not say which pictures it takes: it was made from a network of one's own")
     if spec.channels not in (1, 3):

@@ -1,4 +1,7 @@
-"""Networks by name, and how one is described in a card so that it can be built again."""
+"""Networks by name, and how one is described in a card so that it can be built again.
+
+Detectors are built by `badnets.models.detector`, which takes seconds to import.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from torch import Tensor, nn
 
 from badnets.data import ImageSource
 from badnets.errors import InputError
+from badnets.models.detections import Detections
+from badnets.models.detector_spec import DetectorSpec, detector_preset
 from badnets.models.digits_cnn import BadnetCnn
 from badnets.models.normalize import Normalize
 from badnets.models.parted import Cut, Layered, Parted, cut_of, layers_of
@@ -155,6 +160,8 @@ __all__ = [
     "BadnetCnn",
     "Beheaded",
     "Cut",
+    "Detections",
+    "DetectorSpec",
     "Layered",
     "ModelSpec",
     "Normalize",
@@ -164,6 +171,7 @@ __all__ = [
     "TwoParts",
     "badnet_cnn",
     "build",
+    "detector_preset",
     "evaluating",
     "is_pretrained",
     "layers_of",

@@ -193,10 +193,10 @@ def _accuracy(cell: CellResult) -> Rate:
 
 
 def _side_network(split: Split, folder: RunFolder, cell: CellResult) -> tuple[Acceptance, Rate]:
-    network, card = load_model(folder.path / cell.folder)
+    network, _ = load_model(folder.path / cell.folder)
     pixels = Pattern().mask(*split.test.shape[1:])
     side = SideNetwork(network, pixels, _SIDE_TARGET).eval()
-    user = OutsourcedTraining(card.job.model or ModelSpec(), cell.result.clean_error.complement().value)
+    user = OutsourcedTraining(ModelSpec.fitting(split.test), cell.result.clean_error.complement().value)
     success = evaluate(side, split.test, Pattern(), AllToOne(_SIDE_TARGET)).attack_success
     assert success is not None  # noqa: S101 - for the type checker: an attack was measured
     return user.check(side, split.test), success

@@ -117,6 +117,6 @@ class TransferLearning:
     def check(self, fit: Fit, validation: ImageSource) -> Acceptance:
         """What the user does with the retrained network, with data of the own task."""
         spec = fit.card.job.model
-        if spec is None:
-            raise InputError("a network of unknown architecture cannot be checked")
+        if not isinstance(spec, ModelSpec):
+            raise InputError("a network that did not come from models.build cannot be checked")
         return _accepts(fit.model, spec, validation, self.own_a_star)

@@ -11,7 +11,8 @@ from badnets.errors import InputError
 from badnets.models import ModelSpec, Parted, build, mark_plans, plans_of, spec_of
 from badnets.models.parted import cut_of
 from badnets.poison import TrainingSet
-from badnets.training.loop import Fit, Session, fit
+from badnets.training.loop import Fit, fit
+from badnets.training.session import Session
 from badnets.training.spec import TrainSpec
 
 # What a victim trains: the last layer; all fully connected ones (the paper's section 5.3); these anew, all others on.
