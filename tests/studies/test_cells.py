@@ -14,7 +14,8 @@ from hypothesis import strategies as some
 from badnets.artifacts import canonical_json, parse_json
 from badnets.data import Split
 from badnets.poison import AllToAll, AllToOne, AnyPolicy, RandomTarget, Recipe, SingleTarget
-from badnets.studies.cells import Attack, Cell, Victim, folder_name, split_digest
+from badnets.studies.cells import Attack, Cell, Victim, split_digest
+from badnets.studies.queue import folder_name
 from badnets.training import Augment, TrainSpec
 from badnets.triggers import AnyTrigger, Blend, Patch, Pattern, SinglePixel, Sticker
 

@@ -16,7 +16,8 @@ from badnets.data import Split
 from badnets.errors import BadnetsError, DataError, InputError, PartlyFailed, Stopped
 from badnets.poison import AllToAll, Recipe, SingleTarget
 from badnets.studies import runner
-from badnets.studies.cells import Cell, CellResult, folder_name, lineage, split_digest
+from badnets.studies.cells import Cell, CellResult, lineage, split_digest
+from badnets.studies.queue import folder_name, names_of
 from badnets.studies.runner import FAILURE, RESULT, Observer, Place, run_cells
 from badnets.training import Inline, Progress, TrainSpec, fit, load_model, read_card, weights_digest
 from badnets.training.checkpoint import CARD, WEIGHTS
@@ -273,7 +274,7 @@ def test_names_tell_cells_apart() -> None:
         HONEST,
         replace(HONEST, train=replace(TINY, epochs=2)),
     ]
-    names = runner._names({cell: cell.key("data") for cell in cells})
+    names = names_of({cell: cell.key("data") for cell in cells})
     assert names[1:3] == ["all-to-all-pattern seed 1", "all-to-all-pattern seed 0 rate 0.25"]
     assert names[0] == f"all-to-all-pattern seed 0 rate 0.5 {PATTERN.key('data')[:8]}"
     assert names[4] == f"baseline seed 0 {HONEST.key('data')[:8]}"

@@ -23,8 +23,8 @@ from badnets.cli.output import people, say
 
 if TYPE_CHECKING:
     from badnets import training
-    from badnets.studies.cells import CellResult
     from badnets.studies.progress import Standing
+    from badnets.studies.queue import AnyCellResult
 
 
 @contextmanager
@@ -126,7 +126,7 @@ class Watcher:
 
 
 class StudyWatcher:
-    """Shows a study; a `badnets.studies.runner.Observer`.
+    """Shows a study; a `badnets.studies.queue.Observer`.
 
     On a terminal there is a bar for all of it and one for each model under way, elsewhere a line for each finished
     model. The greeting is said when the first model begins: a study that refuses says only why.
@@ -163,16 +163,12 @@ class StudyWatcher:
         self._bar.update(task, total=progress.steps, completed=progress.step, detail=_detail(progress))
         self._update(standing)
 
-    def done(self, name: str, cell: CellResult, standing: Standing) -> None:
+    def done(self, name: str, cell: AnyCellResult, standing: Standing) -> None:
         """A model is finished, now or in an earlier run."""
         now = self._end(name, standing)
-        backdoor = cell.result.backdoor_error
-        attack = f", backdoor error {backdoor.value:.2%}" if backdoor and cell.plan else ""
         rest = f"; {_left(standing)}" if _left(standing) else ""
         when = f"{cell.seconds:.0f} s{rest}" if now else "kept from an earlier run"
-        clean = cell.result.clean_error.value
-        count = f"[{standing.done}/{standing.total}]"
-        say(f"{count} {name}: clean error {clean:.2%}{attack} ({when})")
+        say(f"[{standing.done}/{standing.total}] {name}: {cell.said} ({when})")
 
     def failed(self, name: str, reason: str, standing: Standing) -> None:
         """A model has no result."""

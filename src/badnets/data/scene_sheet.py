@@ -68,6 +68,35 @@ def draw_objects(
     return draw_boxes(picture, marked.boxes, texts, colours, width=width)
 
 
+def draw_detections(
+    picture: UInt8[Tensor, "3 h w"],
+    boxes: Float[Tensor, "n 4"],
+    labels: Sequence[int],
+    scores: Sequence[float],
+    classes: tuple[str, ...],
+    *,
+    width: int | None = None,
+) -> Image.Image:
+    """The picture with what a detector found outlined in the colours of the classes, names and scores beside.
+
+    Boxes that lie outside the picture, as in a part of it, are left out. Surer ones are drawn over less sure ones.
+
+    Args:
+        picture: the pixels.
+        boxes: left, top, right, bottom in its pixels, surest first.
+        labels: the class of each.
+        scores: how sure each is, in [0, 1].
+        classes: the names.
+        width: as in `draw_boxes`.
+    """
+    height, wide = picture.shape[1:]
+    left, top, right, bottom = boxes.unbind(1)
+    seen = torch.nonzero((right > 0) & (bottom > 0) & (left < wide) & (top < height))[:, 0].flip(0)
+    texts = [f"{classes[labels[place]]} {scores[place]:.2f}" for place in seen.tolist()]
+    colours = [PALETTE[labels[place] % len(PALETTE)] for place in seen.tolist()]
+    return draw_boxes(picture, boxes[seen], texts, colours, width=width)
+
+
 def scene_sheet(scenes: SceneSet, *, count: int = 20, columns: int = 5, width: int = 320) -> Image.Image:
     """`count` scenes, evenly spaced over the set, `columns` beside each other, each `width` pixels wide.
 

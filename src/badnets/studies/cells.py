@@ -118,6 +118,11 @@ class Cell:
         return f"{words}-{self.recipe.trigger.kind}" + ("-cover" if self.recipe.cover_rate else "")
 
     @property
+    def apart(self) -> str:
+        """What tells it from others of its label, in words."""
+        return f"rate {self.recipe.rate:.3g}" if self.recipe else ""
+
+    @property
     def measured(self) -> Attack | None:
         """What is measured beside clean error."""
         if self.attack is None and self.recipe is not None:
@@ -219,15 +224,17 @@ class CellResult:
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
+    @property
+    def said(self) -> str:
+        """The gist of it in a few words."""
+        backdoor = self.result.backdoor_error
+        attack = f", backdoor error {backdoor.value:.2%}" if backdoor and self.plan else ""
+        return f"clean error {self.result.clean_error.value:.2%}{attack}"
+
 
 def split_digest(split: Split[ImageSource]) -> str:
     """One digest for both halves of a data set."""
     return sha256_json([split.train.digest, split.test.digest])
-
-
-def folder_name(cell: Cell, key: str) -> str:
-    """Where a cell's model is kept: readable, and different for different work."""
-    return f"{cell.label}-seed{cell.seed}-{key[:8]}"
 
 
 def lineage(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:

@@ -23,9 +23,9 @@ from typing import Any
 import torch
 
 from badnets.artifacts import write_bytes
-from badnets.data import ImageSet, ImageSource
+from badnets.data import ImageSet, ImageSource, SceneSet
 from badnets.errors import InputError, MissingPart, Stopped
-from badnets.studies.runner import Assignment
+from badnets.studies.queue import Assignment
 from badnets.training.processes import LIVES
 from badnets.training.tasks import Failure, Hooks, Images, Queue, Work
 
@@ -138,7 +138,7 @@ def _check_address(address: str | None) -> None:
         raise InputError(f"no Ray cluster at {address} ({error}): expected HOST:PORT of its head, or auto") from error
 
 
-def _plain(images: ImageSource) -> ImageSource | dict[str, Any]:
+def _plain(images: ImageSource | SceneSet) -> ImageSource | SceneSet | dict[str, Any]:
     """As Ray keeps images in memory without a copy for each worker: arrays. Others go as they are."""
     if not isinstance(images, ImageSet):
         return images
@@ -157,7 +157,7 @@ def _start_files(assignment: Assignment) -> dict[str, bytes]:
 
 
 def _carry_out(
-    work: Work, assignment: Assignment, start: dict[str, bytes], *shared: ImageSource | dict[str, Any]
+    work: Work, assignment: Assignment, start: dict[str, bytes], *shared: ImageSource | SceneSet | dict[str, Any]
 ) -> tuple[Any, dict[str, bytes]] | Failure:
     """On a node: the work in a folder of its own; returns its value and the files it left."""
     images = tuple(_opened(one) for one in shared)
@@ -173,7 +173,7 @@ def _carry_out(
         return value, {path.name: path.read_bytes() for path in sorted(home.iterdir()) if path.is_file()}
 
 
-def _opened(plain: ImageSource | dict[str, Any]) -> ImageSource:
+def _opened(plain: ImageSource | SceneSet | dict[str, Any]) -> ImageSource | SceneSet:
     if not isinstance(plain, dict):
         return plain
     with warnings.catch_warnings():

@@ -44,11 +44,20 @@ def put(model: nn.Module, digest: str, home: Path) -> None:
     """
     if not isinstance(model, Beheaded):
         raise InputError(f"{type(model).__name__} takes no trained trunk: name a model of torchvision or timm")
+    model.load_trunk(read(digest, home))
+
+
+def read(digest: str, home: Path) -> dict[str, Tensor]:
+    """The weights that `keep` put into a run folder, `home` being their folder there.
+
+    Raises:
+        CheckpointError: they are missing or damaged.
+    """
     content = read_bytes(home / _FILE)
     if sha256_bytes(content) != digest:
         raise CheckpointError(f"{home / _FILE} is not the file with digest {digest[:16]}...: remove it, and run again")
     try:
-        model.load_trunk(load(content))
+        return dict(load(content))
     except SafetensorError as error:
         raise CheckpointError(f"{home / _FILE}: {error}") from error
 

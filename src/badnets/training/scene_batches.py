@@ -26,6 +26,8 @@ class SceneBatch:
 class KeptPictures:
     """Pictures of others, each read, decoded or drawn once as long as there is room; then anew each time.
 
+    Pickled, it is empty: whoever gets it reads anew, which costs less than to send and hold all pixels twice.
+
     Args:
         base: the others.
         room: bytes.
@@ -33,7 +35,11 @@ class KeptPictures:
 
     def __init__(self, base: Pictures, room: int = 1 << 30) -> None:
         self.base, self.room = base, room
+        self._all = room
         self._kept: dict[int, Tensor] = {}
+
+    def __reduce__(self) -> tuple[type[KeptPictures], tuple[Pictures, int]]:
+        return KeptPictures, (self.base, self._all)
 
     def __len__(self) -> int:
         return len(self.base)

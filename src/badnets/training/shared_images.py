@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from badnets.artifacts import storage
-from badnets.data import ImageSet, ImageSource
+from badnets.data import ImageSet, ImageSource, SceneSet
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class SharedImages:
 
 
 # What a worker is handed: images that are held in memory by way of a file, others as they are.
-Handed = SharedImages | ImageSource
+Handed = SharedImages | ImageSource | SceneSet
 
 
-def opened(handed: Handed) -> ImageSource:
-    """The images on the other side."""
+def opened(handed: Handed) -> ImageSource | SceneSet:
+    """The images or scenes on the other side."""
     return handed.open() if isinstance(handed, SharedImages) else handed

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from badnets.data import ImageSource
 from badnets.errors import BadnetsError, Stopped
 from badnets.training.session import Progress
 
@@ -58,7 +57,8 @@ class Hooks:
     stop: Callable[[], bool]
 
 
-Images = tuple[ImageSource, ...]
+# What every task may read: sets of images or of scenes, as its kind of work knows.
+Images = tuple[Any, ...]
 Work = Callable[[Images, Any, Hooks], Any]
 
 
@@ -100,7 +100,7 @@ class Engine(Protocol):
 
         Args:
             work: a function of a module, called as work(images, payload, hooks).
-            images: what every task may read.
+            images: what every task may read; it can be pickled.
             queue: the tasks.
 
         Raises:
