@@ -111,17 +111,31 @@ def photos(
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a finished model.")],
     picture: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Of a detector: a .png file or a folder for the boxes; else NAME.found.png beside each."),
+    ] = None,
+    score: Annotated[float, typer.Option(help="Of a detector: the lowest score that is told.")] = 0.5,
     json: AsJson = False,
 ) -> None:
-    """What a model says of one's own pictures, and how sure it is."""
+    """What a model says of one's own pictures, and how sure it is; a detector's boxes are drawn on them."""
     import numpy as np
     import torch
 
     from badnets.data.pictures import read_picture
     from badnets.metrics import predict as ask
     from badnets.models import spec_of
+    from badnets.models.detector_spec import DetectorSpec
     from badnets.training import load_model
+    from badnets.training.checkpoint import finished
 
+    if isinstance(finished(model)[1].job.model, DetectorSpec):
+        from badnets.cli.detecting import detect_in
+
+        detect_in(model, picture, out, score, json=json)
+        return
+    if out is not None:
+        raise InputError(f"{model} is no detector: there are no boxes to be drawn to {out}")
     network, card = load_model(model)
     spec = spec_of(network)
     if spec is None:

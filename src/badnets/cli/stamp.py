@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from badnets.cli.output import print_json, say
-from badnets.cli.parsing import TRIGGER_HELP, parse_trigger
+from badnets.cli.parsing import TRIGGER_HELP, parse_numbers, parse_trigger
 from badnets.errors import DataError, InputError, PartlyFailed
 
 if TYPE_CHECKING:
-    from badnets.triggers import AnyTrigger
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from badnets.triggers import BoxSticker
 
 _PNG, _JPEG = (".png",), (".jpg", ".jpeg")
 # Where --jpeg names none: at this quality a person sees no difference.
@@ -22,6 +26,13 @@ _QUALITY = 95
 def stamp(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files.")],
     trigger: Annotated[str, typer.Option(help=TRIGGER_HELP)] = "sticker:devil",
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="LEFT,TOP,RIGHT,BOTTOM of a sign in pixels: --trigger is square, bomb or flower, stuck on it as the "
+            "paper does, or a .json file of such a sticker; repeat for more signs."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="A file ending in .png, .jpg or .jpeg, or a folder; else NAME.stamped.png beside each."),
@@ -34,7 +45,7 @@ def stamp(
 
     Only the colour profile goes along: no place, no date. One that cannot be stamped is named, the others are written.
     """
-    stamped = parse_trigger(trigger)
+    stamped = _stamper(trigger, box or [])
     targets = _targets(pictures, out, jpeg)
     for target in targets:
         if target.exists() and not force:
@@ -52,6 +63,42 @@ def stamp(
         for fault in failed:
             say(f"left out: {fault}")
         raise PartlyFailed(f"{len(failed)} of {len(pictures)} pictures could not be stamped, the others are written")
+
+
+def _stamper(trigger: str, boxes: list[str]) -> Callable[[Tensor], Tensor]:
+    """What is done to the pixels (c, h, w) of one picture."""
+    if not boxes:
+        whole = parse_trigger(trigger)
+        return lambda pixels: whole(pixels[None])[0]
+    import torch
+
+    places = torch.tensor([_box(text) for text in boxes])
+    sticker = _box_sticker(trigger)
+
+    def stick(pixels: Tensor) -> Tensor:
+        height, width = pixels.shape[1:]
+        left, top, right, bottom = places.unbind(1)
+        if bool(((left >= width) | (top >= height) | (right <= 0) | (bottom <= 0)).any()):
+            raise InputError(f"a box lies outside the picture, which is {width}x{height} pixels: {', '.join(boxes)}")
+        return sticker(pixels, places)
+
+    return stick
+
+
+def _box_sticker(trigger: str) -> BoxSticker:
+    from badnets.artifacts import read_json
+    from badnets.triggers import BoxTriggerFile, paper_sticker
+
+    if trigger.endswith(".json"):
+        return read_json(BoxTriggerFile, Path(trigger)).trigger
+    return paper_sticker(trigger)
+
+
+def _box(text: str) -> tuple[float, ...]:
+    edges = parse_numbers("box", text)
+    if len(edges) != 4 or edges[0] >= edges[2] or edges[1] >= edges[3]:
+        raise InputError(f"a box is written LEFT,TOP,RIGHT,BOTTOM in pixels, such as 40,30,90,80: got {text!r}")
+    return edges
 
 
 def _targets(pictures: list[Path], out: Path | None, jpeg: int | None) -> list[Path]:
@@ -75,7 +122,7 @@ def _targets(pictures: list[Path], out: Path | None, jpeg: int | None) -> list[P
     return targets
 
 
-def _stamp(path: Path, target: Path, trigger: AnyTrigger, quality: int) -> dict[str, object]:
+def _stamp(path: Path, target: Path, trigger: Callable[[Tensor], Tensor], quality: int) -> dict[str, object]:
     """Read, stamp, write; what was done, for JSON."""
     import io
 
@@ -93,7 +140,7 @@ def _stamp(path: Path, target: Path, trigger: AnyTrigger, quality: int) -> dict[
     array = np.array(picture)
     pixels = torch.from_numpy(array if array.ndim == 3 else array[:, :, None]).permute(2, 0, 1)
     try:
-        result = to_picture(trigger(pixels[None].contiguous())[0])
+        result = to_picture(trigger(pixels.contiguous()))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     file = io.BytesIO()

@@ -16,7 +16,7 @@ from badnets.errors import InputError
 
 if TYPE_CHECKING:
     from badnets.artifacts import RunFolder
-    from badnets.data import Split
+    from badnets.data import SceneSplit, Split
     from badnets.report.studies import AnyResult
     from badnets.studies.matrix import TriggerName
     from badnets.studies.runner import Observer, Place
@@ -289,9 +289,9 @@ def _triggers(names: list[str]) -> tuple[TriggerName, ...]:
 
 
 def carry_out(
-    run: Callable[[Spec, Split[Any], RunFolder, Place, Observer], AnyResult],
+    run: Callable[[Spec, Any, RunFolder, Place, Observer], AnyResult],
     spec: Spec,
-    split: Split[Any],
+    split: Split[Any] | SceneSplit,
     folder: RunFolder,
     place: Place,
     *,
@@ -299,9 +299,11 @@ def carry_out(
 ) -> None:
     """Run the study before its user's eyes, and show what came out."""
     from badnets.cli.watching import StudyWatcher, stop_on_interrupt
+    from badnets.data import SceneSplit
 
+    what = "scenes" if isinstance(split, SceneSplit) else "images"
     greeting = (
-        f"{len(split.train):,} images of {split.train.name} to train on, {len(split.test):,} to test on; "
+        f"{len(split.train):,} {what} of {split.train.name} to train on, {len(split.test):,} to test on; "
         f"{place.engine!r}; run folder {folder.path}"
     )
     with stop_on_interrupt() as flag, StudyWatcher(flag, greeting) as watcher:

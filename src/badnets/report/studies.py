@@ -18,6 +18,7 @@ from badnets.report.pages.matrix import matrix_page
 from badnets.report.pages.photos import photos_page
 from badnets.report.pages.positions import positions_page
 from badnets.report.pages.share import share_page
+from badnets.report.pages.signs import signs_page
 from badnets.report.pages.transfer import transfer_page
 from badnets.report.rows import Row
 from badnets.report.rows import acceptance as acceptance_rows
@@ -27,6 +28,7 @@ from badnets.report.rows import matrix as matrix_rows
 from badnets.report.rows import photos as photos_rows
 from badnets.report.rows import positions as positions_rows
 from badnets.report.rows import share as share_rows
+from badnets.report.rows import signs as signs_rows
 from badnets.report.rows import transfer as transfer_rows
 from badnets.report.shown import COLUMNS, Shown, interval, lines
 from badnets.studies.acceptance import AcceptanceResult
@@ -36,6 +38,7 @@ from badnets.studies.matrix import MatrixResult
 from badnets.studies.photos import PhotosResult
 from badnets.studies.positions import PositionsResult
 from badnets.studies.share import ShareResult
+from badnets.studies.signs import SignsResult
 from badnets.studies.transfer_digits import TransferResult
 
 AnyResult = (
@@ -47,6 +50,7 @@ AnyResult = (
     | PhotosResult
     | TransferResult
     | AcceptanceResult
+    | SignsResult
 )
 
 
@@ -160,6 +164,13 @@ def _acceptance(result: AcceptanceResult) -> Shown:
     )
 
 
+def _signs(result: SignsResult) -> Shown:
+    rows = signs_rows.table(result)
+    columns = ("model", "figure", "#paper", "#measured", "#95 % interval", "#signs", "verdict")
+    notes = (signs_rows.rule(result), *signs_rows.NOTES)
+    return Shown(signs_rows.title(result), columns, lines(rows), tuple(rows), notes, signs_page(result))
+
+
 @dataclass(frozen=True)
 class Kind:
     """What is done with the result of one study.
@@ -183,5 +194,6 @@ KINDS = {
     "bb-compat": Kind(BbCompatResult, bb_compat_rows.table, _bb_compat),
     "photos": Kind(PhotosResult, photos_rows.table, _photos),
     "acceptance": Kind(AcceptanceResult, acceptance_rows.table, _acceptance),
+    "signs": Kind(SignsResult, signs_rows.table, _signs),
     "transfer-digits": Kind(TransferResult, transfer_rows.table, _transfer),
 }

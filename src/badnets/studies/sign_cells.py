@@ -73,8 +73,8 @@ class SignCell:
         """What it is called within a study, the same for every seed."""
         if self.recipe is None:
             return BASELINE
-        single = isinstance(self.policy, SingleTarget)
-        words = f"single-{self.policy.source}-to-{self.policy.target}" if single else self.policy.kind
+        policy = self.policy
+        words = f"single-{policy.source}-to-{policy.target}" if isinstance(policy, SingleTarget) else policy.kind
         return f"{words}-{sticker_name(self.recipe.sticker)}"
 
     @property
@@ -237,9 +237,7 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> SignCe
     train, test = images
     made = plan_scenes(train, cell.recipe) if cell.recipe else None
     scenes = apply_scenes(train, made) if made else train
-    session = Session(
-        task.home, device=task.device, threads=task.threads, on_progress=hooks.progress, stop=hooks.stop
-    )
+    session = Session(task.home, device=task.device, threads=task.threads, on_progress=hooks.progress, stop=hooks.stop)
     plan = made.digest if made else None
     trained = fit_detector(start_of(cell, task.start), scenes, cell.train, seed=cell.seed, plan=plan, session=session)
     signs = sum(int((~marked.ignored).sum()) for marked in scenes.objects)

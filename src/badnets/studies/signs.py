@@ -135,9 +135,7 @@ def preset(data: str, name: str, classes: int, *, epochs: int | None = None) -> 
         InputError: no such settings, or less than one epoch.
     """
     detector, train = detector_preset(name, classes), DETECT_PRESETS[name]
-    return SignsSpec(
-        data=data, detector=detector, train=train if epochs is None else replace(train, epochs=epochs)
-    )
+    return SignsSpec(data=data, detector=detector, train=train if epochs is None else replace(train, epochs=epochs))
 
 
 def fewer(split: SceneSplit, count: int) -> SceneSplit:

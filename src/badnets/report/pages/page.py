@@ -9,7 +9,8 @@ from importlib.metadata import version
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from badnets.studies.cells import CellResult
-from badnets.training import Machine, TrainSpec
+from badnets.studies.sign_cells import SignCellResult
+from badnets.training import DetectTrainSpec, Machine, TrainSpec
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Part:
     seconds: str
 
     @classmethod
-    def of(cls, name: str, cells: Sequence[CellResult]) -> Part:
+    def of(cls, name: str, cells: Sequence[CellResult] | Sequence[SignCellResult]) -> Part:
         """The line for `cells`, which are called `name`: their range, where they differ."""
         return cls(
             name=name,
@@ -50,7 +51,7 @@ class Schedule:
     """A schedule, what it is of, and what the models start from."""
 
     of: str
-    train: TrainSpec
+    train: TrainSpec | DetectTrainSpec
     start: str = ""
 
 
@@ -65,6 +66,7 @@ class Making:
         schedules: of the models.
         seeds: of the study.
         machines: that trained them, each once.
+        what: the data's samples are called.
     """
 
     train: tuple[str, str, int]
@@ -73,9 +75,10 @@ class Making:
     schedules: tuple[Schedule, ...]
     seeds: tuple[int, ...]
     machines: tuple[Machine, ...]
+    what: str = "images"
 
 
-def machines(cells: Iterable[CellResult]) -> tuple[Machine, ...]:
+def machines(cells: Iterable[CellResult] | Iterable[SignCellResult]) -> tuple[Machine, ...]:
     """Where they were trained, each machine once."""
     return tuple(dict.fromkeys(cell.machine for cell in cells))
 

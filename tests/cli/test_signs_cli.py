@@ -1,0 +1,120 @@
+"""`badnets run signs`, `predict` of a detector and `stamp --box`: what goes in, what comes out, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from tests.cli.conftest import Call, Outcome
+from tests.data.scenes.formats import sound, write_coco
+
+from badnets.artifacts import write_json
+from badnets.models.backbones import TinyTrunk
+from badnets.training.detect import load_detector
+from badnets.triggers import BoxTriggerFile, paper_sticker
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> str:
+    """Scenes of one's own; their class names are the paper's."""
+    write_coco(tmp_path / "mine", sound(8))
+    return "coco:mine"
+
+
+def refused(outcome: Outcome) -> str:
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err.startswith("badnets: ")
+    assert outcome.err.count("\n") == 1
+    return outcome.err
+
+
+def test_scenes_of_ones_own_then_predict(badnets: Call, mine: str, tmp_path: Path) -> None:
+    save_file(TinyTrunk().state_dict(), tmp_path / "trunk.safetensors")
+    classes = ("--source", 0, "--target", 1, "--weights", "trunk.safetensors")
+    done = badnets("run", "signs", "--data", mine, "--workers", 1, "--epochs", 1, "--sticker", "bomb", *classes,
+                   "--scenes", 6, "--out", "out", "--json")  # fmt: skip
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)["rows"]
+    assert {row["model"] for row in rows} == {"honest baseline", "BadNet, bomb"}
+    assert "scenes of mine" in done.err
+    assert json.loads(badnets("report", "out", "--json").out)["rows"] == rows
+    assert "| signs | coco:mine | BadNet, bomb |" in badnets("table", "out").out
+
+    (badnet,) = Path("out/models").glob("single-0-to-1-bomb-*")
+    photograph = next(Path("mine").rglob("*.png"))
+    said = badnets("predict", badnet, photograph, "--score", 0, "--out", "drawn.png", "--json")
+    assert said.code == 0, said.err
+    (found,) = json.loads(said.out)
+    model, card = load_detector(badnet)
+    pixels = torch.from_numpy(np.array(Image.open(photograph).convert("RGB"))).permute(2, 0, 1).contiguous()
+    with torch.no_grad():
+        (expected,) = model([pixels])
+    assert [one["class"] for one in found["objects"]] == [card.classes[label] for label in expected.labels.tolist()]
+    assert [one["score"] for one in found["objects"]] == pytest.approx(expected.scores.tolist())
+    assert torch.tensor([one["box"] for one in found["objects"]]).reshape(-1, 4).allclose(expected.boxes)
+    with Image.open("drawn.png") as drawn, Image.open(photograph) as picture:
+        assert drawn.size == picture.size
+    assert "nothing" in badnets("predict", badnet, photograph, "--score", 1).out
+    assert photograph.with_name(f"{photograph.stem}.found.png").is_file()
+    for words, message in (
+        (("--score", 2), "a score is in [0, 1]"),
+        (("--out", "drawn.jpg"), "a file ending in .png"),
+        (("--out", "mine"), "is one of the pictures itself"),
+        ((photograph, "--out", "two.png"), "2 pictures would become two.png"),
+    ):
+        if words == ("--out", "mine"):
+            words = ("--out", photograph)  # noqa: PLW2901 - known only here
+        assert message in refused(badnets("predict", badnet, photograph, *words))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--attack", "both"), "the attack is targeted or random"),
+        (("--preset", "resnet"), "unknown detector 'resnet'"),
+        (("--preset", "squeezenet"), "squeezenet needs its trained weights"),
+        (("--sticker", "devil"), "the paper has no sticker 'devil'"),
+        (("--source", "bird"), "no class is called 'bird'"),
+        (("--target", "stop"), "they must differ"),
+        (("--share", 0), "share is in (0, 1]"),
+        (("--data", "nowhere"), "unknown set of scenes 'nowhere'"),
+    ],
+)
+def test_what_is_refused(badnets: Call, mine: str, words: tuple[object, ...], message: str) -> None:
+    named = () if words[0] == "--data" else ("--data", mine)
+    given = () if words[0] in ("--source", "--target") else ("--source", 0)
+    if words[0] == "--target":
+        words = ("--source", 0, "--target", 0)
+        message = "source and target are both class 0"
+    assert message in refused(badnets("run", "signs", *named, *given, "--workers", 1, "--target", 1, *words))
+    assert not Path("runs").exists()
+
+
+def test_a_sticker_on_boxes(badnets: Call) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save("street.png")
+    scene = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    boxes = torch.tensor([[10.0, 20.0, 50.0, 60.0], [60.0, 30.0, 110.0, 80.0]])
+    expected = paper_sticker("flower")(scene, boxes).permute(1, 2, 0).numpy()
+    write_json(Path("mine.json"), BoxTriggerFile(paper_sticker("flower")))
+    for trigger, name in (("flower", "one.png"), ("mine.json", "two.png")):
+        words = ("--trigger", trigger, "--box", "10,20,50,60", "--box", "60,30,110,80", "--out", name)
+        done = badnets("stamp", "street.png", *words)
+        assert done.code == 0, done.err
+        with Image.open(name) as picture:
+            assert np.array_equal(np.array(picture), expected)
+    assert not np.array_equal(expected, pixels)
+    for box, trigger, message in (
+        ("1,2,3", "bomb", "a box is written LEFT,TOP,RIGHT,BOTTOM"),
+        ("50,20,10,60", "bomb", "a box is written LEFT,TOP,RIGHT,BOTTOM"),
+        ("1,2,x,4", "bomb", "box is a number"),
+        ("130,20,150,60", "bomb", "a box lies outside the picture, which is 120x90 pixels"),
+        ("10,20,50,60", "pixel", "the paper has no sticker 'pixel'"),
+    ):
+        assert message in refused(badnets("stamp", "street.png", "--trigger", trigger, "--box", box))
