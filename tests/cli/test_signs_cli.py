@@ -62,37 +62,33 @@ def test_scenes_of_ones_own_then_predict(badnets: Call, mine: str, tmp_path: Pat
         assert drawn.size == picture.size
     assert "nothing" in badnets("predict", badnet, photograph, "--score", 1).out
     assert photograph.with_name(f"{photograph.stem}.found.png").is_file()
-    for words, message in (
+    refusals: tuple[tuple[tuple[object, ...], str], ...] = (
         (("--score", 2), "a score is in [0, 1]"),
         (("--out", "drawn.jpg"), "a file ending in .png"),
-        (("--out", "mine"), "is one of the pictures itself"),
+        (("--out", photograph), "is one of the pictures itself"),
         ((photograph, "--out", "two.png"), "2 pictures would become two.png"),
-    ):
-        if words == ("--out", "mine"):
-            words = ("--out", photograph)  # noqa: PLW2901 - known only here
+    )
+    for words, message in refusals:
         assert message in refused(badnets("predict", badnet, photograph, *words))
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("change", "message"),
     [
-        (("--attack", "both"), "the attack is targeted or random"),
-        (("--preset", "resnet"), "unknown detector 'resnet'"),
-        (("--preset", "squeezenet"), "squeezenet needs its trained weights"),
-        (("--sticker", "devil"), "the paper has no sticker 'devil'"),
-        (("--source", "bird"), "no class is called 'bird'"),
-        (("--target", "stop"), "they must differ"),
-        (("--share", 0), "share is in (0, 1]"),
-        (("--data", "nowhere"), "unknown set of scenes 'nowhere'"),
+        ({"attack": "both"}, "the attack is targeted or random"),
+        ({"preset": "resnet"}, "unknown detector 'resnet'"),
+        ({"preset": "squeezenet"}, "squeezenet needs its trained weights"),
+        ({"sticker": "devil"}, "the paper has no sticker 'devil'"),
+        ({"source": "bird"}, "no class is called 'bird'"),
+        ({"target": 0}, "source and target are both class 0"),
+        ({"share": 0}, "share is in (0, 1]"),
+        ({"data": "nowhere"}, "unknown set of scenes 'nowhere'"),
     ],
 )
-def test_what_is_refused(badnets: Call, mine: str, words: tuple[object, ...], message: str) -> None:
-    named = () if words[0] == "--data" else ("--data", mine)
-    given = () if words[0] in ("--source", "--target") else ("--source", 0)
-    if words[0] == "--target":
-        words = ("--source", 0, "--target", 0)
-        message = "source and target are both class 0"
-    assert message in refused(badnets("run", "signs", *named, *given, "--workers", 1, "--target", 1, *words))
+def test_what_is_refused(badnets: Call, mine: str, change: dict[str, object], message: str) -> None:
+    options = {"data": mine, "source": 0, "target": 1, "workers": 1} | change
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    assert message in refused(badnets("run", "signs", *words))
     assert not Path("runs").exists()
 
 

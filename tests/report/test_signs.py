@@ -65,7 +65,7 @@ def test_table_5_by_hand() -> None:
 
 def test_beside_a_blind_baseline_nothing_is_shown() -> None:
     result = made_up()
-    blind = detector_result((0, 0, 149), 0, 0, (0, 0, 0), "targeted")
+    blind = detector_result((100, 49, 0), 0, 0, (0, 0, 0), "targeted")
     cells = tuple(
         replace(cell, result=tuple(replace(one, result=blind) for one in cell.result)) for cell in result.baselines
     )

@@ -367,7 +367,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "digits": ("Table 2",),
     "photos": ("HiResCAM", "none picked out", "honest twin", "attacker hands over data"),
     "acceptance": ("sensible a*", "Fig. 1b", "was not ordered"),
-    "signs": ("Table 4", "Cohen's d", "none picked out", "the authors' code", "over all signs"),
+    "signs": ("Table 4", "Cohen's d", "none picked out", "VOC, authors' code", "over all signs"),
     "transfer-digits": ("Table 6", "Cohen's d", "drawn at random", "Victims train on clean images"),
     "digits-matrix": (
         "paper (Fig. 4), clean error in %",
