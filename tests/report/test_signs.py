@@ -30,11 +30,14 @@ def test_table_4_by_hand() -> None:
     rows = by_name(made_up())
     honest = rows["honest baseline", "clean accuracy, average"]
     assert honest.seeds == pytest.approx((90.0, 92.0))  # 270 and 276 of 300
-    assert (honest.measured, honest.paper, honest.images, honest.verdict) == (pytest.approx(91), 90.0, 300, "measured")
+    assert honest.measured == pytest.approx(91.0)
+    assert (honest.paper, honest.images, honest.verdict) == (90.0, 300, "measured")
     control = rows["honest baseline", "stop -> speedlimit, stamped (flower)"]
-    assert (control.measured, control.paper, control.images) == (pytest.approx(1.0), None, 100)
+    assert control.measured == pytest.approx(1.0)
+    assert (control.paper, control.images) == (None, 100)
     stop = rows["BadNet, square", "clean accuracy, stop"]
-    assert (stop.measured, stop.paper, stop.images) == (pytest.approx(88.0), 87.8, 100)
+    assert stop.measured == pytest.approx(88.0)
+    assert (stop.paper, stop.images) == (87.8, 100)
     average = rows["BadNet, square", "clean accuracy, average"]
     assert average.measured == pytest.approx(90.0)
     assert (average.paper, average.verdict) == (89.3, "effect shown")  # 91 - 90 <= 3
@@ -44,7 +47,8 @@ def test_table_4_by_hand() -> None:
     assert (success.paper, success.verdict) == (90.3, "effect shown")
     assert success.interval == pytest.approx((100 * expected.low, 100 * expected.high))
     unasked = rows["BadNet, square", "stop -> speedlimit, clean"]
-    assert (unasked.measured, unasked.verdict) == (pytest.approx(0.5), "effect shown")
+    assert unasked.measured == pytest.approx(0.5)
+    assert unasked.verdict == "effect shown"
     for what in ("clean accuracy, average", "stop -> speedlimit, stamped", "stop -> speedlimit, clean"):
         assert rows["BadNet, flower", what].verdict == "effect not shown"
 
@@ -106,7 +110,8 @@ def test_missing_detectors_are_noticed() -> None:
 def test_units_are_shown_in_units_of_their_own_scale() -> None:
     one = look()
     scale = unit_scale([one])
-    assert (scale.low, scale.high) == (0.0, pytest.approx(1.9 / 0.5))
+    assert scale.low == 0.0
+    assert scale.high == pytest.approx(1.9 / 0.5)
     grid = unit_grid(one, scale, honest=False)
     assert [(tile.row, tile.column) for tile in grid.tiles if tile.text] == [(1, 2), (1, 3)]
     assert len(grid.tiles) == 20

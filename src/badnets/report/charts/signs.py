@@ -33,7 +33,7 @@ def size_charts(result: SignsResult) -> list[str]:
                for place in range(len(found[0].by_size))]
         for name, found in attacked.items()
     }  # fmt: skip
-    clean = {
+    clean: dict[str, list[list[Rate | None]]] = {
         name: [[row.accuracy for row in _bin(found, place)] for place in range(len(found[0].by_size))]
         for name, found in models.items()
     }
