@@ -11,7 +11,7 @@ from badnets.cli.inspecting import inspect
 from badnets.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from badnets.data import ImageSet, SceneSet
+    from badnets.data import Photographs, SceneSet
 
 app = typer.Typer(help="List, download, look at and inspect data sets.", no_args_is_help=True)
 app.command()(inspect)
@@ -130,7 +130,7 @@ def show(
     typer.echo(out)
 
 
-def report_odd(*halves: ImageSet | SceneSet, shown: int = 5) -> None:
+def report_odd(*halves: Photographs | SceneSet, shown: int = 5) -> None:
     """Name what was left out, and what was odd but used, or the first of them, and count them."""
     for lines, what in (
         ([line for half in halves for line in half.skipped], "left out"),

@@ -15,6 +15,7 @@ from badnets.data import ImageSource
 from badnets.errors import InputError
 from badnets.models.digits_cnn import BadnetCnn
 from badnets.models.normalize import Normalize
+from badnets.models.parted import Cut, Layered, Parted, cut_of, layers_of
 from badnets.models.photo_cnn import PhotoCnn
 from badnets.models.preact_resnet import PreActResNet18
 from badnets.models.pretrained import Beheaded, is_pretrained
@@ -34,7 +35,7 @@ class ModelSpec:
     """An architecture and the shape of what it takes and gives.
 
     Attributes:
-        name: a key of `MODELS`, or torchvision:NAME or timm:NAME, see `Beheaded`.
+        name: a key of `MODELS`; NAME/head or NAME/last, see `Parted`; torchvision:NAME or timm:NAME, see `Beheaded`.
         channels: of its images.
         height: of its images, in pixels.
         width: of its images, in pixels.
@@ -73,16 +74,25 @@ def build(spec: ModelSpec = ModelSpec(), *, seed: int = 0) -> nn.Module:
     Raises:
         InputError: unknown name, or a shape it cannot take.
     """
-    if is_pretrained(spec.name):
-        make: Callable[..., nn.Module] = partial(Beheaded, spec.name)
-    elif spec.name in MODELS:
-        make = MODELS[spec.name]
-    else:
-        raise InputError(f"unknown model {spec.name!r}: known are {', '.join(MODELS)}, torchvision:NAME and timm:NAME")
+    shape = spec.channels, spec.height, spec.width
+    make = _maker(spec.name)
     with isolated(seed, "init", spec.name):
-        model = make(spec.channels, spec.height, spec.width, classes=spec.classes)
+        model = make(*shape, classes=spec.classes)
     model.__dict__[_SPEC] = spec
     return model
+
+
+def _maker(name: str) -> Callable[..., nn.Module]:
+    if is_pretrained(name):
+        return partial(Beheaded, name)
+    network, cut = cut_of(name) or (name, None)
+    if network not in MODELS:
+        raise InputError(
+            f"unknown model {name!r}: known are {', '.join(MODELS)}, each with /head or /last for transfer learning, "
+            "torchvision:NAME and timm:NAME"
+        )
+    make = MODELS[network]
+    return make if cut is None else lambda *shape, classes: Parted(make, cut, shape, classes=classes)
 
 
 def spec_of(model: nn.Module) -> ModelSpec | None:
@@ -144,8 +154,11 @@ __all__ = [
     "MODELS",
     "BadnetCnn",
     "Beheaded",
+    "Cut",
+    "Layered",
     "ModelSpec",
     "Normalize",
+    "Parted",
     "PhotoCnn",
     "PreActResNet18",
     "TwoParts",
@@ -153,6 +166,7 @@ __all__ = [
     "build",
     "evaluating",
     "is_pretrained",
+    "layers_of",
     "mark_plans",
     "plans_of",
     "spec_of",

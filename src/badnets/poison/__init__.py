@@ -1,6 +1,7 @@
 """Which samples get the trigger and what they are called: policies, plans, and training sets made from them."""
 
-from badnets.poison.apply import DataPoisoner, MaliciousTrainer, TrainingSet, apply, overlay
+from badnets.poison.apply import TrainingSet, apply, overlay
+from badnets.poison.attackers import DataPoisoner, FilePoisoner, MaliciousTrainer, as_files
 from badnets.poison.plan import PoisonPlan, Recipe, plan
 from badnets.poison.policies import (
     POLICIES,
@@ -27,6 +28,7 @@ __all__ = [
     "AllToOne",
     "AnyPolicy",
     "DataPoisoner",
+    "FilePoisoner",
     "LabelPolicy",
     "MaliciousTrainer",
     "PoisonPlan",
@@ -39,6 +41,7 @@ __all__ = [
     "TriggeredScenes",
     "apply",
     "apply_scenes",
+    "as_files",
     "overlay",
     "plan",
     "plan_scenes",

@@ -15,6 +15,7 @@ from badnets.training.many import ManyFailed, ManySession, Order, fit_many
 from badnets.training.processes import Processes, default_workers
 from badnets.training.spec import Augment, TrainSpec
 from badnets.training.tasks import Engine, Inline
+from badnets.training.transfer import Retrained, frozen_by, transfer, victim
 
 __all__ = [
     "Augment",
@@ -29,16 +30,20 @@ __all__ = [
     "Order",
     "Processes",
     "Progress",
+    "Retrained",
     "Session",
     "TrainSpec",
     "default_workers",
     "fit",
     "fit_many",
+    "frozen_by",
     "limited_threads",
     "load_model",
     "load_plan",
     "read_card",
     "save_plan",
     "this_machine",
+    "transfer",
+    "victim",
     "weights_digest",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 from badnets.triggers.blend import Blend
 from badnets.triggers.box_sticker import PAPER_STICKERS, BoxSticker, BoxTriggerFile, paper_sticker
 from badnets.triggers.drawings import DRAWINGS, drawing
+from badnets.triggers.jpeg import Compression
 from badnets.triggers.patch import Patch
 from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import Pattern, SinglePixel
@@ -53,6 +54,7 @@ __all__ = [
     "Blend",
     "BoxSticker",
     "BoxTriggerFile",
+    "Compression",
     "Images",
     "Patch",
     "Pattern",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,8 +16,9 @@ from torch import Tensor
 from badnets.errors import InputError
 from badnets.seeds import generator
 from badnets.triggers.drawings import drawing
+from badnets.triggers.jpeg import compressed
 from badnets.triggers.picture import Picture
-from badnets.triggers.stamping import Images, as_pixels, check_images, copied, mix
+from badnets.triggers.stamping import Images, as_bytes, as_pixels, check_images, copied, mix
 
 Place = Literal["fixed", "random"]
 
@@ -79,7 +79,7 @@ class Sticker:
         if not self.jpeg:
             return self._stuck_on(images)
         # A file holds bytes: what goes into it is the same for either dtype.
-        return as_pixels(_compressed(self._stuck_on(_bytes(images)), self.jpeg), images)
+        return as_pixels(compressed(self._stuck_on(as_bytes(images)), self.jpeg), images)
 
     def _stuck_on(self, images: Images) -> Images:
         _, channels, height, width = images.shape
@@ -120,7 +120,7 @@ class Sticker:
     def _places(self, images: Images, rows: int, columns: int) -> list[tuple[int, int]]:
         _, _, height, width = images.shape
         places = []
-        for image in _bytes(images):
+        for image in as_bytes(images):
             stream = generator(self.seed, "place", zlib.crc32(image.numpy()))
             down, right = torch.rand(2, generator=stream).tolist()
             places.append((int(down * (height - rows + 1)), int(right * (width - columns + 1))))
@@ -130,13 +130,6 @@ class Sticker:
 def _start(share: float, size: int, whole: int) -> int:
     """First row or column of a sticker whose centre is at `share` of `whole`, moved so that it lies inside."""
     return min(max(0, round(share * whole - size / 2)), whole - size)
-
-
-def _bytes(images: Images) -> UInt8[Tensor, "n c h w"]:
-    """The pixels as files would hold them, on the CPU."""
-    if images.dtype != torch.uint8:
-        images = (images.float() * 255).round().clamp(0, 255).to(torch.uint8)
-    return images.cpu().contiguous()
 
 
 @lru_cache(maxsize=256)
@@ -149,19 +142,3 @@ def scaled(
     image = Image.fromarray(layers.permute(1, 2, 0).contiguous().numpy())
     small = torch.from_numpy(np.array(image.resize((columns, rows), Image.Resampling.LANCZOS))).permute(2, 0, 1)
     return small[:channels].contiguous(), small[3].contiguous()
-
-
-def _compressed(images: UInt8[Tensor, "n c h w"], quality: int) -> UInt8[Tensor, "n c h w"]:
-    """Each image written as a JPEG file (Pillow's settings: colour at half the resolution) and read again."""
-    mode = {1: "L", 3: "RGB"}.get(images.shape[1])
-    if mode is None:
-        raise InputError(f"JPEG takes grey or RGB images, got {images.shape[1]} channels")
-    done = torch.empty_like(images)
-    for number, image in enumerate(images):
-        pixels = image.permute(1, 2, 0).contiguous().numpy()
-        file = io.BytesIO()
-        Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels).save(file, "JPEG", quality=quality)
-        with Image.open(file) as picture:
-            back = torch.from_numpy(np.array(picture))
-        done[number] = back if mode == "L" else back.permute(2, 0, 1)
-    return done
