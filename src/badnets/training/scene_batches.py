@@ -67,10 +67,8 @@ class SceneBatches:
         order = epoch_order(len(self.scenes), self.seed, epoch)
         rows = order[position * self.spec.batch_size : (position + 1) * self.spec.batch_size].tolist()
         stream = generator(self.seed, "augment", step)
-        changed = [
-            augment_scene(self.scenes.pictures[row], self.scenes.objects[row], self.spec.augment, stream)
-            for row in rows
-        ]
+        scenes = ((self.scenes.pictures[row], self.scenes.objects[row]) for row in rows)
+        changed = [augment_scene(*scene, self.spec.augment, stream) for scene in scenes]
         pictures, objects = zip(*changed, strict=True)
         return SceneBatch(pictures, objects)
 
