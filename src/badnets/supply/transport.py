@@ -1,4 +1,4 @@
-"""HTTP as this package speaks it: https or this machine, one host, a deadline and a least speed, whatever a server does.
+"""HTTP as this package speaks it: https or this machine, one host, a deadline and a least speed, come what may.
 
 1. Only https, or http to this machine.
 2. A redirect to another host, another port or another scheme is not followed: the address that was given would no

@@ -1,4 +1,4 @@
-"""How a model arrives: in a hidden place beside its destination, and at the destination only when all of it is right."""
+"""How a model arrives: in a hidden place beside its destination, and there only when all of it is right."""
 
 from __future__ import annotations
 

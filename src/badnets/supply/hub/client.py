@@ -283,12 +283,13 @@ class Client:
                     with explained(f"{base} {target.path}"), storage(place), self._fetcher.keeping(_key(target)):
                         updater.download_target(target, str(place), base + "targets/")
                     _flush(place)
-                    return
                 except Refused as refusal:
                     faults.append(refusal)
                     place.unlink(missing_ok=True)
                     if not (refusal.fault == Fault.ALTERED and getattr(self._fetcher, "resumed", False)):
                         break  # else what was left from before may have been the wrong part: once more, from the start
+                else:
+                    return
         raise _worst(faults, self._clock())
 
     def _updater(self, base: str) -> Updater:

@@ -38,7 +38,7 @@ _BLOCK = 256 * 1024
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
-class NotFollowed(DownloadError):
+class NotFollowed(DownloadError):  # noqa: N818 - what was done, not a fault of ours
     """A redirect elsewhere, or an address that is not asked."""
 
     fault = Fault.REDIRECTED

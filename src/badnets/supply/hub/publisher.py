@@ -1,7 +1,7 @@
 """What publishers and auditors do with a hub. Each call is one change: it counts whole, waits whole, or never was.
 
-`now` is for tests and for machines whose clock is known to be wrong; keys are a `KeyRing`. A change whose signatures are
-not complete is staged, and `sign` by those who are missing completes it. Further changes go on top of a staged one.
+`now` is for tests and for machines whose clock is known to be wrong; keys are a `KeyRing`. A change whose signatures
+are not complete is staged, and `sign` by those who are missing completes it. Further changes go on top of a staged one.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def split(
 def rotate(folder: Path, role: str, old: str, new: PublicKey, ring: KeyRing, *, now: datetime | None = None) -> Outcome:
     """Put the key `new` in place of the one whose id begins with `old`, for one role.
 
-    All that the role has signed is signed anew. The ring should have both keys; where the old one is lost, see `commit`.
+    All that the role has signed is signed anew. The ring should have both keys; if the old is lost, see `commit`.
 
     Raises:
         InputError: no such role or key, or the new key holds the role already.
@@ -221,8 +221,7 @@ def refresh(folder: Path, ring: KeyRing, *, now: datetime | None = None, wait: f
             if _half_over(draft, draft.role(role), role) and _signable(delegator, role, ring):
                 draft.edit(role)
         assert draft.snapshot is not None  # noqa: S101 - a hub that was read has one
-        outcome = commit(draft, ring, renew_snapshot=_half_over(draft, draft.snapshot.signed, "snapshot"))
-    return outcome
+        return commit(draft, ring, renew_snapshot=_half_over(draft, draft.snapshot.signed, "snapshot"))
 
 
 def sign(folder: Path, ring: KeyRing, *, now: datetime | None = None, wait: float = 10.0) -> Outcome:

@@ -27,11 +27,11 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server asks for
+    def do_GET(self) -> None:
         """Send a file."""
         self.send(body=True)
 
-    def do_HEAD(self) -> None:  # noqa: N802 - as above
+    def do_HEAD(self) -> None:
         """Send its length."""
         self.send(body=False)
 

@@ -49,8 +49,8 @@ class Download:
     sha256: str | None = None
 
 
-class _Failed(TransportError):
-    """An answer of `fetch`."""
+class _Failed(TransportError):  # noqa: N818 - an answer of `fetch`
+    """More than is allowed, or no file."""
 
 
 def fetch(entry: Entry, bounds: Bounds = Bounds()) -> Download:
