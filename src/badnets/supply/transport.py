@@ -74,10 +74,15 @@ class Watch:
         self._connection, self._pace = connection, pace
         self._begun = time.monotonic()
         self._came = 0
+        self._socket: socket.socket | None = None
         self._over = threading.Event()
         self._reason: str | None = None
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
+
+    def hold(self) -> None:
+        """Remember the socket: once the head is read, the connection may have handed it to the answer."""
+        self._socket = self._connection.sock
 
     def told(self, count: int) -> None:
         """So many more bytes came. Raises `Slow` when the watch has cut the connection."""
@@ -111,7 +116,7 @@ class Watch:
     def _cut(self, reason: str) -> None:
         self._reason = self._reason or reason
         with suppress(OSError, AttributeError):  # no socket yet, or no longer
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
+            (self._socket or self._connection.sock).shutdown(socket.SHUT_RDWR)
 
 
 def checked(url: str) -> SplitResult:
@@ -157,11 +162,11 @@ def opened(
     for _ in range(_REDIRECTS + 1):
         left = Pace(max(deadline - time.monotonic(), 0.001), pace.floor, pace.window)
         with _connected(here, left) as (connection, watch):
-            response = _asked(connection, here, watch, headers or {})
-            if response.status not in (301, 302, 303, 307, 308):
-                yield response, watch
-                return
-            here = _next(first, here, response.getheader("Location"))
+            with _asked(connection, here, watch, headers or {}) as response:
+                if response.status not in (301, 302, 303, 307, 308):
+                    yield response, watch
+                    return
+                here = _next(first, here, response.getheader("Location"))
     raise Forbidden(f"more than {_REDIRECTS} redirects")
 
 
@@ -192,6 +197,8 @@ def _asked(
 ) -> http.client.HTTPResponse:
     said = {"User-Agent": "badnets", "Accept-Encoding": "identity", **headers}
     try:
+        connection.connect()
+        watch.hold()
         connection.request("GET", _target(parts), headers=said)
         response = connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:

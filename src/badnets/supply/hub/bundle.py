@@ -11,15 +11,17 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from tuf.api.metadata import Root, TargetFile, Timestamp
+from tuf.api.metadata import Metadata, Root, TargetFile, Timestamp
 
-from badnets.artifacts import canonical_json, open_atomic
+from badnets.artifacts import canonical_json, open_atomic, read_bytes
 from badnets.errors import InputError
 from badnets.supply.hub.arrival import arriving
 from badnets.supply.hub.client import CONTENTS, Client, Contents, Freshness, Got
 from badnets.supply.hub.content import stored, target_of
+from badnets.supply.hub.faults import explained
 from badnets.supply.hub.lookup import versions
 from badnets.supply.hub.trust import Trusted
 
@@ -76,9 +78,15 @@ def _metadata(trusted: Trusted) -> Iterator[tuple[Path, str]]:
         yield path, f"metadata/{path.name}"
     for role, version in versions(trusted.metadata).items():
         path = trusted.metadata / f"{quote(role, '')}.json"
-        if path.exists() and role != Root.type:
+        # A role that no model here belongs to may be there in an older version.
+        if path.exists() and role != Root.type and _version(path) == version:
             prefix = "" if role == Timestamp.type else f"{version}."
             yield path, f"metadata/{prefix}{quote(role, '')}.json"
+
+
+def _version(path: Path) -> int:
+    with explained(str(path)):
+        return int(Metadata[Any].from_bytes(read_bytes(path)).signed.version)
 
 
 @contextmanager

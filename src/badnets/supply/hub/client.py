@@ -135,6 +135,7 @@ class Client:
         self._trusted, self._clock = trusted, clock
         self._root = trusted.content()
         self._fetcher: WebFetcher | LocalFetcher
+        self._bases: tuple[str, ...]
         if isinstance(source, Path):
             self._fetcher, self._bases = LocalFetcher(source), (LocalFetcher.BASE,)
         else:

@@ -65,22 +65,32 @@ def commit(draft: Draft, ring: KeyRing, *, renew_snapshot: bool = False) -> Outc
         InputError: a private key does not open.
         StorageError: the hub cannot be written.
     """
-    for role, metadata in draft.roles.items():
-        _sign(metadata, _signers(draft, role), ring)
-    if draft.new_root:
-        _sign(draft.root, _keyids((draft.root.signed, *draft.roots[:1]), Root.type), ring)
-    snapshot = _new_snapshot(draft, ring) if renew_snapshot or _needs_snapshot(draft) else None
-    timestamp = _new_timestamp(draft, snapshot, ring)
+    snapshot, timestamp = assemble(draft, ring, renew_snapshot=renew_snapshot)
     missing = tuple(dict.fromkeys(_missing(draft, snapshot, timestamp)))
     if missing:
         if draft.roles or draft.new_root:
             _stage(draft)
         return Outcome(committed=False, missing=missing)
-    _write(draft, snapshot, timestamp)
+    write(draft, snapshot, timestamp)
     if draft.roles or draft.new_root:
         draft.places.staged.unlink(missing_ok=True)
     _prune(draft.places)
     return Outcome(committed=True)
+
+
+def assemble(
+    draft: Draft, ring: KeyRing, *, renew_snapshot: bool = False
+) -> tuple[Metadata[Snapshot] | None, Metadata[Timestamp]]:
+    """Sign what changes, and make the snapshot (None where the old one stays) and the timestamp that go with it.
+
+    Nothing is checked: whether the signatures are enough is another matter, see `commit`.
+    """
+    for role, metadata in draft.roles.items():
+        _sign(metadata, _signers(draft, role), ring)
+    if draft.new_root:
+        _sign(draft.root, _keyids((draft.root.signed, *draft.roots[:1]), Root.type), ring)
+    snapshot = _new_snapshot(draft, ring) if renew_snapshot or _needs_snapshot(draft) else None
+    return snapshot, _new_timestamp(draft, snapshot, ring)
 
 
 def take_staged(draft: Draft) -> bool:
@@ -190,7 +200,8 @@ def _missing(draft: Draft, snapshot: Metadata[Any] | None, timestamp: Metadata[A
             yield Missing(role, len(result.signed), result.threshold, tuple(result.unsigned))
 
 
-def _write(draft: Draft, snapshot: Metadata[Snapshot] | None, timestamp: Metadata[Timestamp]) -> None:
+def write(draft: Draft, snapshot: Metadata[Snapshot] | None, timestamp: Metadata[Timestamp]) -> None:
+    """Write what `assemble` made, in the order that the module tells."""
     places = draft.places
     make_folder(places.metadata)
     for role, metadata in draft.roles.items():
@@ -223,9 +234,9 @@ def _prune(places: Places) -> None:
     """Remove versions that are older than those kept. Whatever goes wrong here can be done next time."""
     found: dict[str, dict[int, str]] = {}
     for path in places.metadata.glob("[0-9]*.*.json"):
-        version, role = path.name.removesuffix(".json").split(".", 1)
-        if version.isdigit() and role != Root.type:
-            found.setdefault(role, {})[int(version)] = path.name
+        number, role = path.name.removesuffix(".json").split(".", 1)
+        if number.isdigit() and role != Root.type:
+            found.setdefault(role, {})[int(number)] = path.name
     for versions in found.values():
         for version in sorted(versions)[: -KEPT - 1]:
             with suppress(OSError):

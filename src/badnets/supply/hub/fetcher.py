@@ -81,6 +81,10 @@ class WebFetcher(FetcherInterface):
         except (RepositoryError, DownloadLengthMismatchError):
             path.unlink(missing_ok=True)  # wrong bytes: nothing to go on with
             raise
+        except DownloadError:
+            if not path.stat().st_size:
+                path.unlink()
+            raise
         path.unlink(missing_ok=True)
 
     def _fetch(self, url: str) -> Iterator[bytes]:
