@@ -1,4 +1,4 @@
-"""Every attack of the catalogue against our client: stopped with the right name, or told with the age of what it saw."""
+"""Every attack of the catalogue against our client: stopped under its name, or told with the age of what was seen."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def test_an_attack(attack: Attack, tmp_path: Path) -> None:
         assert age is not None
         assert timedelta() <= age < timedelta(hours=3)
     # Bounded time, bounded disk, a clean quarantine.
-    assert played.seconds < 4
+    assert played.seconds < 30  # at two bytes a second it would be a quarter of an hour
     home = tmp_path / "home"
     assert not list(home.glob(".*.arriving"))
-    left = [path for path in (home / "partial").glob("*")] if (home / "partial").exists() else []
+    left = list((home / "partial").glob("*"))
     assert sum(path.stat().st_size for path in left) < len(GOOD)
     if left:
         assert played.error is not None

@@ -161,12 +161,14 @@ def opened(
     first = here = checked(url)
     for _ in range(_REDIRECTS + 1):
         left = Pace(max(deadline - time.monotonic(), 0.001), pace.floor, pace.window)
-        with _connected(here, left) as (connection, watch):
-            with _asked(connection, here, watch, headers or {}) as response:
-                if response.status not in (301, 302, 303, 307, 308):
-                    yield response, watch
-                    return
-                here = _next(first, here, response.getheader("Location"))
+        with (
+            _connected(here, left) as (connection, watch),
+            _asked(connection, here, watch, headers or {}) as response,
+        ):
+            if response.status not in (301, 302, 303, 307, 308):
+                yield response, watch
+                return
+            here = _next(first, here, response.getheader("Location"))
     raise Forbidden(f"more than {_REDIRECTS} redirects")
 
 
@@ -203,7 +205,11 @@ def _asked(
         response = connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:
         _fail(error, watch)
-    watch.check()
+    try:
+        watch.check()
+    except Slow:
+        response.close()
+        raise
     return response
 
 

@@ -91,7 +91,11 @@ def play(attack: Attack, folder: Path, client: AnyClient) -> Played:
         if attack.mirror:
             mirrors.append(running.enter_context(serving(hub.honest)))
         order = Order(hub.root, tuple(mirrors), attack.model, hub.home)
-        attack.strike(hub, lambda: client(order) and None)
+
+        def visit() -> None:
+            client(order)
+
+        attack.strike(hub, visit)
         begun = time.monotonic()
         content, error = None, None
         try:

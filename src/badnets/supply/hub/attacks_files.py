@@ -1,9 +1,10 @@
-"""What a server, or whoever stands between, can do to files and connections without any key: T01 to T05, T08, T12 to T14."""
+"""What a server, or one in between, can do to files and connections with no key: T01 to T05, T08, T12 to T14."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from badnets.artifacts import canonical_json
 from badnets.supply.hub.attack import Attack, Ending, Visit
 from badnets.supply.hub.content import FileList, Part, read_list
 from badnets.supply.hub.faults import Fault
@@ -70,8 +71,6 @@ def added_to_folder(hub: HostileHub, _: Visit) -> None:
     path = hub.blob(FOLDER_MODEL)
     files = read_list((hub.honest / path).read_bytes(), path).files
     more = FileList((*files, Part("z.bin", 4, "0" * 64)))
-    from badnets.artifacts import canonical_json  # noqa: PLC0415 - beside its use
-
     hub.answer(path, sends(canonical_json(more).encode()))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Root, Targets, Timestamp
+from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Root, Targets
 
 from badnets.supply.hub.attack import Attack, Ending, Visit
 from badnets.supply.hub.attacks_files import on_file
@@ -15,9 +16,11 @@ from badnets.supply.hub.draft import Draft, Places, Validity, delegated, read_dr
 from badnets.supply.hub.faults import Fault
 from badnets.supply.hub.keys import ADMISSION, KeyRing, key_id, tuf_key
 from badnets.supply.hub.publisher import refresh, revoke, rotate
-from badnets.supply.hub.simulator import EVIL, GOOD, MODEL, OLD, OTHER, HostileHub, altered, sends
+from badnets.supply.hub.simulator import EVIL, GOOD, MODEL, OLD, OTHER, HostileHub, sends
 from badnets.supply.signing import new_key
 
+# As it stands in JSON.
+Signature = dict[str, str]
 _MOST = 2**31 - 1
 ONLINE = ("snapshot", "timestamp")
 
@@ -170,17 +173,31 @@ def one_key_two_ids(hub: HostileHub, _: Visit) -> None:
 
 def one_of_two(hub: HostileHub, _: Visit) -> None:
     """With the publisher's and the online keys, and without the auditor's."""
-    hub.forge(hub.stolen("publisher", *ONLINE), lambda draft: hub.list_evil(draft) and None)
+    hub.forge(hub.stolen("publisher", *ONLINE), hub.list_evil)
 
 
 def online_only(hub: HostileHub, _: Visit) -> None:
     """With the online keys."""
-    hub.forge(hub.stolen(*ONLINE), lambda draft: hub.list_evil(draft) and None)
+    hub.forge(hub.stolen(*ONLINE), hub.list_evil)
 
 
 def all_of_them(hub: HostileHub, _: Visit) -> None:
     """With the publisher's, the auditor's and the online keys: that is what the hub consists of."""
-    hub.forge(hub.stolen("publisher", "auditor", *ONLINE), lambda draft: hub.list_evil(draft) and None)
+    hub.forge(hub.stolen("publisher", "auditor", *ONLINE), hub.list_evil)
+
+
+def all_of_them_healed(hub: HostileHub, visit: Visit) -> None:
+    """The same once the honest side has put a new publisher's key in the place of the stolen one."""
+    new = new_key()
+    hub.publish({MODEL: GOOD})
+    rotate(hub.honest, ADMISSION, hub.key_id("publisher"), new.public_key(), hub.ring | KeyRing.of([new]))
+    visit()
+    all_of_them(hub, visit)
+
+
+def no_key(hub: HostileHub, _: Visit) -> None:
+    """The file and all that lists it are changed, without any key."""
+    hub.forge(hub.stolen(), hub.list_evil)
 
 
 def own_keys(hub: HostileHub, _: Visit) -> None:
@@ -261,7 +278,7 @@ def evil_at_home(hub: HostileHub, visit: Visit) -> None:
     """What the client keeps lists the attacker's file, which the server has too."""
     visit()
     hub.publish({MODEL: GOOD})
-    folder = hub.forge(hub.stolen(), lambda draft: hub.list_evil(draft) and None)
+    folder = hub.forge(hub.stolen(), hub.list_evil)
     forged = max(folder.glob(f"metadata/*.{ADMISSION}.json"), key=lambda path: int(path.name.split(".")[0]))
     (hub.home / "metadata" / f"{ADMISSION}.json").write_bytes(forged.read_bytes())
     hub.be_honest()
@@ -290,19 +307,17 @@ def _run_ahead(hub: HostileHub) -> None:
     _forge_timestamp(hub, change)
 
 
-def _forge_timestamp(hub: HostileHub, change: object) -> None:
+def _forge_timestamp(hub: HostileHub, change: Callable[[Draft], None]) -> None:
     """With the timestamp key alone: the snapshot stays as it is."""
     folder = hub.copy()
     draft = read_draft(Places(folder), this_second())
-    assert callable(change)  # noqa: S101 - a function of a draft
     change(draft)
     write(draft, *assemble(draft, hub.stolen("timestamp")))
     hub.serve(folder)
 
 
-def _with_signatures(hub: HostileHub, change: object) -> None:
+def _with_signatures(hub: HostileHub, change: Callable[[list[Signature]], list[Signature]]) -> None:
     """Admissions with the attacker's file, whose list of signatures is changed, and snapshot and timestamp to fit."""
-    assert callable(change)  # noqa: S101 - a function of a list
     folder = hub.copy()
     draft = read_draft(Places(folder), this_second())
     hub.list_evil(draft)
@@ -332,9 +347,7 @@ def _sign_again(folder: Path, hub: HostileHub, keyid: str) -> None:
     write(draft, *assemble(draft, hub.stolen(*ONLINE), renew_snapshot=True))
 
 
-def _meta(version: int, content: bytes) -> object:
-    from tuf.api.metadata import MetaFile  # noqa: PLC0415 - beside its use
-
+def _meta(version: int, content: bytes) -> MetaFile:
     return MetaFile.from_data(version, content, ["sha256"])
 
 
@@ -358,6 +371,7 @@ def _plain_names(hub: HostileHub) -> None:
 
 _EXPIRED = Fault.EXPIRED
 METADATA = (
+    Attack("T01", "file and listing swapped together", no_key, Fault.UNSIGNED),
     Attack("T01", "another hub under this address", own_keys, Fault.UNSIGNED),
     Attack("T01", "a next root with other keys", own_root, Fault.UNSIGNED),
     Attack("T06", "fast-forward with the timestamp key", fast_forward, Fault.ROLLBACK),
@@ -380,6 +394,7 @@ METADATA = (
     Attack("T16", "online keys stolen", online_only, Fault.UNSIGNED),
     Attack("T16", "publisher's and online keys stolen", one_of_two, Fault.UNSIGNED),
     Attack("T16", "publisher's, auditor's and online keys stolen", all_of_them, Ending.EVIL),
+    Attack("T16", "the same, after a new publisher's key", all_of_them_healed, Fault.UNSIGNED),
     Attack("T17", "diamond: signed for the other way", diamond, Fault.UNSIGNED),
     Attack("T18", "the clock is two days late", from_the_future, Fault.CLOCK),
     Attack("T19", "no consistent snapshots, swapped file", swapped_without_snapshots, Fault.ALTERED,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -20,9 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar
-
-from tuf.api.metadata import Targets
+from typing import ClassVar
 
 from badnets.supply.hub.commit import assemble, write
 from badnets.supply.hub.content import place
@@ -34,9 +33,21 @@ from badnets.supply.signing import new_key
 from badnets.supply.signing.keys import PrivateKey
 
 MODEL, OTHER, FOLDER_MODEL = "lab/model", "lab/other", "lab/folder"
-GOOD = b"honest weights " * 200
-OLD = b"weights of old " * 200
-EVIL = b"backdoored one " * 200
+
+
+def weights(what: str) -> bytes:
+    """A safetensors file with one tensor of 512 numbers, the same for the same word and of one length for all."""
+    fields = {
+        "__metadata__": {"format": "pt"},
+        "fc.weight": {"dtype": "F32", "shape": [512], "data_offsets": [0, 2048]},
+    }
+    header = json.dumps(fields).encode()
+    header += b" " * (-len(header) % 8)
+    scale = sum(what.encode()) / 4096
+    return len(header).to_bytes(8, "little") + header + struct.pack("<512f", *(scale * number for number in range(512)))
+
+
+GOOD, OLD, EVIL = weights("honest"), weights("of old"), weights("backdoored")
 
 # What a server does with one request.
 Answer = Callable[[Handler], None]
@@ -54,7 +65,7 @@ class _Stage:
 class _HostileHandler(Handler):
     stage: ClassVar[_Stage]
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server asks for
         path = self.path.lstrip("/")
         self.stage.asked.append(path)
         answer = self.stage.answers.get(path)
@@ -185,12 +196,10 @@ class HostileHub:
         self.serve(folder)
         return folder
 
-    def list_evil(self, draft: Draft, role: str = ADMISSION) -> Targets:
+    def list_evil(self, draft: Draft) -> None:
         """Within `forge`: the model is the attacker's file from now on."""
         source = self._source("evil", EVIL)
-        targets = draft.edit(role)
-        targets.targets[MODEL] = place(draft.places.targets, MODEL, source, {})
-        return targets
+        draft.edit(ADMISSION).targets[MODEL] = place(draft.places.targets, MODEL, source, {})
 
     def _source(self, name: str, content: bytes | dict[str, bytes]) -> Path:
         path = self.folder / "sources" / name
@@ -290,11 +299,3 @@ def head(handler: Handler, length: int | None = None) -> None:
         handler.send_header("Content-Length", str(length))
     handler.send_header("Connection", "close")
     handler.end_headers()
-
-
-def altered(content: bytes, **fields: Any) -> bytes:  # noqa: ANN401 - any JSON value
-    """Signed metadata with some fields of its signed part changed, and its signatures left as they were."""
-
-    metadata = json.loads(content)
-    metadata["signed"] |= fields
-    return json.dumps(metadata).encode()
