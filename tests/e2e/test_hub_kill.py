@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import signal
 import subprocess
 import sys
@@ -73,22 +72,22 @@ def test_a_kill_at_random_moments(job: str, kills: int, tmp_path: Path) -> None:
         check(job, life)
 
 
-def _publish_some(folder: Path, name: str) -> None:
-    for number in range(4):
-        (folder / f"{name}-{number}").write_bytes(f"{name} {number}".encode())
-        models = {f"{name}/model-{number}": folder / f"{name}-{number}"}
-        publish(folder / "hub", models, KeyRing.folder(folder / "keys"), wait=60.0)
+PUBLISHER = """
+import sys
+from pathlib import Path
+from badnets.supply.hub import KeyRing, publish
+folder, name = Path(sys.argv[1]), sys.argv[2]
+for number in range(4):
+    source = folder / f"{name}-{number}"
+    source.write_text(source.name)
+    publish(folder / "hub", {f"{name}/model-{number}": source}, KeyRing.folder(folder / "keys"), wait=60.0)
+"""
 
 
 def test_two_publishers_at_once_wait_for_each_other(tmp_path: Path) -> None:
     init(tmp_path / "hub", setup_from(make_keys(tmp_path / "keys")), KeyRing.folder(tmp_path / "keys"))
-    together = multiprocessing.get_context("spawn")
-    both = [together.Process(target=_publish_some, args=(tmp_path, name)) for name in ("one", "two")]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert [process.exitcode for process in both] == [0, 0]
+    both = [subprocess.Popen([sys.executable, "-c", PUBLISHER, str(tmp_path), name]) for name in ("one", "two")]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
     assert set(offered(tmp_path / "hub")) == {
         f"{name}/model-{number}" for name in ("one", "two") for number in range(4)
     }
