@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from badnets.supply.hub import Client, serving, trust
+from badnets.supply.hub import Client, KeyRing, refresh, serving, trust
 
 from .conftest import Call
 
@@ -108,7 +109,8 @@ def test_folders_and_bundles(badnets: Call, hub: str) -> None:
     assert (said.code, said.err) == (2, "badnets: there is no bundle none.zip\n")
 
 
-def test_new_keys_delegations_bins_and_status(badnets: Call, hub: str) -> None:
+@pytest.mark.usefixtures("hub")
+def test_new_keys_delegations_bins_and_status(badnets: Call) -> None:
     badnets("hub", "publish", "hub", "lab/a", "model")
     assert badnets("hub", "keys", "keys", "timestamp-2", "lab", "--no-password").code == 0
     said = badnets("hub", "rotate", "hub", "timestamp", "--old", "keys/timestamp.pub", "--new", "keys/timestamp-2.pub")
@@ -182,9 +184,6 @@ def test_what_cannot_be_done_is_one_line(badnets: Call, hub: str, words: tuple[s
 
 
 def test_an_expired_hub(badnets: Call, hub: str) -> None:
-    from datetime import UTC, datetime, timedelta
-
-    from badnets.supply.hub import KeyRing, refresh
 
     refresh(Path("hub"), KeyRing.folder(Path("keys")), now=datetime.now(UTC) - timedelta(days=4))
     badnets("hub", "trust", ROOT, "--repo", hub)

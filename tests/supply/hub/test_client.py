@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from badnets.artifacts import sha256_bytes, write_bytes
 from badnets.errors import DataError, InputError, StorageError
 from badnets.supply.hub import (
     Client,
@@ -18,15 +19,17 @@ from badnets.supply.hub import (
     Trusted,
     bring_all,
     default_folder,
+    draft,
     export,
     refresh,
     revoke,
     trust,
 )
+from badnets.supply.hub.client import _key
 from badnets.supply.hub.fetcher import LocalFetcher
 from badnets.supply.hub.lock import locked
 from badnets.supply.hub.server import Handler, serving
-from badnets.supply.transport import Pace
+from badnets.supply.transport import Pace, opened
 
 from .conftest import Bench
 
@@ -192,8 +195,6 @@ def test_servers_that_know_no_parts(bench: Bench, monkeypatch: pytest.MonkeyPatc
     trusted, out = bench.trusted(), bench.folder / "out"
     with Client(trusted, bench.hub).at_work() as client:
         target = client.find("lab/big").target
-    from badnets.supply.hub.client import _key
-    from badnets.artifacts import sha256_bytes, write_bytes
 
     write_bytes(trusted.partial / sha256_bytes(_key(target).encode()), content[:999])
     monkeypatch.setattr(Forgetful, "wrong", wrong)
@@ -253,16 +254,15 @@ def test_a_clock_that_was_set_back(bench: Bench) -> None:
     bench.publish("lab/a", b"one")
     now = datetime.now(UTC)
     bench.get("lab/a")
-    with Client(bench.trusted(), bench.hub, clock=lambda: now - timedelta(hours=2)).at_work() as client:
-        with pytest.raises(Refused, match="set the clock") as caught:
-            client.refresh()
+    late = Client(bench.trusted(), bench.hub, clock=lambda: now - timedelta(hours=2))
+    with late.at_work(), pytest.raises(Refused, match="set the clock") as caught:
+        late.refresh()
     assert caught.value.fault == Fault.CLOCK
     bench.trusted().seen.write_bytes(b"{")
     assert bench.get("lab/a") == b"one"
 
 
 def test_a_hub_that_does_not_say_when_it_was_signed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from badnets.supply.hub import draft
 
     monkeypatch.setattr(draft, "SIGNED_AT", "something-else")
     refresh(bench.hub, bench.ring)
@@ -339,9 +339,9 @@ def test_bundles_that_are_none_or_were_changed(bench: Bench) -> None:
 def test_two_clients_of_one_folder(bench: Bench) -> None:
     trusted = bench.trusted()
     client = Client(trusted, bench.hub)
-    with locked(trusted.folder, "the client's folder"), pytest.raises(StorageError, match="by another process"):
-        with client.at_work(wait=0.0):
-            pass
+    busy = pytest.raises(StorageError, match="by another process")
+    with locked(trusted.folder, "the client's folder"), busy, client.at_work(wait=0.0):
+        pass
 
 
 # --- the server for trying ---
@@ -353,7 +353,6 @@ def test_two_clients_of_one_folder(bench: Bench) -> None:
      "metadata/..%2fhub.json", "targets/link", "", "metadata/none.json", "metadata/x%00"],
 )  # fmt: skip
 def test_what_is_not_served(bench: Bench, path: str) -> None:
-    from badnets.supply.transport import opened
 
     (bench.folder / "secret").write_bytes(b"secret")
     (bench.hub / "targets" / "link").symlink_to(bench.folder / "secret")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 from badnets.artifacts import canonical_json
 from badnets.errors import DataError, InputError
-from badnets.supply.hub import Client, Fault, Refused
+from badnets.supply.hub import Client, Fault, Refused, publish
 from badnets.supply.hub.content import FileList, Part, read_list
 from badnets.supply.hub.names import check_files, check_model
 
@@ -68,7 +67,6 @@ def test_one_file_of_a_folder_is_swapped_on_the_server(bench: Bench) -> None:
 
 
 def test_custom_data_is_signed_along(bench: Bench) -> None:
-    from badnets.supply.hub import publish
 
     source = bench.source(b"model")
     publish(bench.hub, {"lab/a": source}, bench.ring, custom={"gate": {"vsa_sha256": "ab" * 32}})
@@ -85,8 +83,6 @@ def test_what_is_no_plain_file(bench: Bench) -> None:
     folder = bench.source({"a": b"a"}, "odd")
     (folder / "link").symlink_to("a")
     with pytest.raises(InputError, match="a symbolic link"):
-        from badnets.supply.hub import publish
-
         publish(bench.hub, {"lab/a": folder}, bench.ring)
     with pytest.raises(InputError):
         publish(bench.hub, {"lab/a": bench.folder / "none"}, bench.ring)
