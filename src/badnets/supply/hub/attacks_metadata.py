@@ -1,4 +1,4 @@
-"""What can be done to signed metadata, with no key, some keys or all: T06, T07, T09 to T11, T15 to T20."""
+"""What can be done to signed metadata, with no key, some keys or all: T01, T06, T07, T09 to T11, T15 to T17."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pathlib import Path
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Root, Targets
 
 from badnets.supply.hub.attack import Attack, Ending, Visit
-from badnets.supply.hub.attacks_files import on_file
 from badnets.supply.hub.commit import assemble, write
 from badnets.supply.hub.draft import Draft, Places, Validity, delegated, read_draft, this_second
 from badnets.supply.hub.faults import Fault
 from badnets.supply.hub.keys import ADMISSION, KeyRing, key_id, tuf_key
 from badnets.supply.hub.publisher import refresh, revoke, rotate
-from badnets.supply.hub.simulator import EVIL, GOOD, MODEL, OLD, OTHER, HostileHub, sends
+from badnets.supply.hub.simulator import EVIL, GOOD, MODEL, OTHER, HostileHub, sends
 from badnets.supply.signing import new_key
 
 # As it stands in JSON.
@@ -209,12 +208,17 @@ def own_keys(hub: HostileHub, _: Visit) -> None:
 
 def own_root(hub: HostileHub, _: Visit) -> None:
     """A next root with the attacker's keys, signed with these."""
+    hub.answer("metadata/2.root.json", sends(evil_root(hub)))
+
+
+def evil_root(hub: HostileHub) -> bytes:
+    """The second root, by the attacker."""
     other = HostileHub(hub.folder / "other")
     root = Metadata[Root].from_bytes(other.root)
     root.signed.version = 2
     root.signatures.clear()
     root.sign(other.ring.signer(other.key_id("root")))
-    hub.answer("metadata/2.root.json", sends(root.to_bytes()))
+    return root.to_bytes()
 
 
 def diamond(hub: HostileHub, _: Visit) -> None:
@@ -243,55 +247,6 @@ def diamond(hub: HostileHub, _: Visit) -> None:
     tip = draft.roles.pop("tip")
     _write_with(draft, hub.ring, {"tip": tip})
     hub.serve(folder)
-
-
-def from_the_future(hub: HostileHub, _: Visit) -> None:
-    """The hub was signed two days from now, or this machine's clock is two days late."""
-    hub.publish({MODEL: GOOD}, later=timedelta(days=2))
-
-
-def without_consistent_snapshots(folder: Path) -> HostileHub:
-    """A hub of an older kind, whose files have no versions in their names."""
-    hub = HostileHub(folder)
-    draft = read_draft(Places(hub.honest), hub.now)
-    draft.edit_root().consistent_snapshot = False
-    write(draft, *assemble(draft, hub.ring))
-    _plain_names(hub)
-    return hub
-
-
-def swapped_without_snapshots(hub: HostileHub, _: Visit) -> None:
-    """The file of such a hub is swapped."""
-    hub.answer(f"targets/{MODEL}", sends(EVIL))
-
-
-def garbage_at_home(hub: HostileHub, visit: Visit) -> None:
-    """What the client keeps is overwritten with garbage."""
-    visit()
-    hub.publish({MODEL: GOOD})
-    for path in (hub.home / "metadata").glob("*.json"):
-        if not path.is_symlink():
-            path.write_bytes(b"{" * 1000)
-
-
-def evil_at_home(hub: HostileHub, visit: Visit) -> None:
-    """What the client keeps lists the attacker's file, which the server has too."""
-    visit()
-    hub.publish({MODEL: GOOD})
-    folder = hub.forge(hub.stolen(), hub.list_evil)
-    forged = max(folder.glob(f"metadata/*.{ADMISSION}.json"), key=lambda path: int(path.name.split(".")[0]))
-    (hub.home / "metadata" / f"{ADMISSION}.json").write_bytes(forged.read_bytes())
-    hub.be_honest()
-
-
-def root_at_home(hub: HostileHub, visit: Visit) -> None:
-    """The attacker's next root is put where the client keeps those that it has verified."""
-    visit()
-    hub.publish({MODEL: GOOD})
-    own_root(hub, visit)
-    stage = hub.home / "metadata" / "root_history" / "2.root.json"
-    stage.write_bytes(HostileHub(hub.folder / "third").root)
-    hub.be_honest()
 
 
 def _no_longer(content: bytes, hub: HostileHub, role: str) -> bytes:
@@ -361,14 +316,6 @@ def _write_with(draft: Draft, ring: KeyRing, signed: dict[str, Metadata[Targets]
     write(draft, *assemble(draft, ring))
 
 
-def _plain_names(hub: HostileHub) -> None:
-    """Copies of the newest metadata and of the model under names without versions and digests."""
-    metadata = hub.honest / "metadata"
-    for role in ("snapshot", "targets", ADMISSION):
-        (metadata / f"{role}.json").write_bytes((hub.honest / hub.newest(role)).read_bytes())
-    (hub.honest / "targets" / MODEL).write_bytes(OLD)
-
-
 _EXPIRED = Fault.EXPIRED
 METADATA = (
     Attack("T01", "file and listing swapped together", no_key, Fault.UNSIGNED),
@@ -396,11 +343,4 @@ METADATA = (
     Attack("T16", "publisher's, auditor's and online keys stolen", all_of_them, Ending.EVIL),
     Attack("T16", "the same, after a new publisher's key", all_of_them_healed, Fault.UNSIGNED),
     Attack("T17", "diamond: signed for the other way", diamond, Fault.UNSIGNED),
-    Attack("T18", "the clock is two days late", from_the_future, Fault.CLOCK),
-    Attack("T19", "no consistent snapshots, swapped file", swapped_without_snapshots, Fault.ALTERED,
-           make=without_consistent_snapshots),
-    Attack("T20", "garbage in what the client keeps", garbage_at_home, Ending.GOOD),
-    Attack("T20", "evil admissions in what the client keeps", evil_at_home, Ending.GOOD),
-    Attack("T20", "an evil root in what the client keeps", root_at_home, Ending.GOOD),
-    Attack("T20", "a swapped file, after an honest visit", on_file(sends(EVIL)), Fault.ALTERED),
 )  # fmt: skip
