@@ -16,24 +16,29 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 if not __package__:  # run as a file: python looks for modules beside it, not in the root
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from badnets.supply.hub import Client, KeyRing, Trusted, init, make_keys, publish, serving, setup_from, split, trust
+from badnets.supply.hub import Client, KeyRing, Trusted, init, make_keys, publish, setup_from, split, trust
+from badnets.supply.hub.server import address, server_of
 from benchmarks.rounds import machine, parser
 
 
 def make(folder: Path, models: int, bins: int) -> None:
     """A hub of so many models, in one list or in 2 to the power of `bins`."""
-    ring = keys(folder, make_keys(folder / "keys"))
-    init(folder / "hub", setup_from(make_keys(folder / "keys")), ring)
+    made = make_keys(folder / "keys")
+    ring = keys(folder)
+    init(folder / "hub", setup_from(made), ring)
     if bins:
         split(folder / "hub", ring, bits=bins)
     sources = {}
@@ -44,7 +49,7 @@ def make(folder: Path, models: int, bins: int) -> None:
     publish(folder / "hub", sources, ring)
 
 
-def keys(folder: Path, _: object = None) -> KeyRing:
+def keys(folder: Path) -> KeyRing:
     """All keys."""
     return KeyRing.folder(folder / "keys")
 
@@ -74,34 +79,62 @@ def get_again(folder: Path, url: str, number: int, model: str) -> None:
         client.get(model, folder / "brought" / f"{number}" / model.replace("/", "-"))
 
 
-def measured(work: Callable[[], None]) -> tuple[float, float]:
-    """Seconds and peak MiB of memory of some work in a child of its own, without what its parent had."""
+@dataclass(frozen=True)
+class Cost:
+    """What a piece of work took: seconds, seconds of them on the processor, and MiB of memory at its peak."""
+
+    seconds: float
+    processor: float
+    peak: float
+
+
+def measured(work: Callable[[], None]) -> Cost:
+    """What some work costs in a child of its own, without what its parent had."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
         try:
             os.close(reading)
-            begun = time.perf_counter()
+            begun, busy = time.perf_counter(), time.process_time()
             work()
-            seconds = time.perf_counter() - begun
+            spent = [time.perf_counter() - begun, time.process_time() - busy]
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            os.write(writing, json.dumps([seconds, peak]).encode())
+            os.write(writing, json.dumps([*spent, peak]).encode())
             code = 0
         finally:
             os._exit(code)
     os.close(writing)
     with os.fdopen(reading) as told:
-        seconds, peak = json.loads(told.read() or "[0, 0]")
+        cost = json.loads(told.read() or "[0, 0, 0]")
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
         raise SystemExit("a piece of work failed, see above")
-    return seconds, peak
+    return Cost(*cost)
 
 
-def figures(folder: Path, models: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and MiB of each piece of work, round by round."""
-    found: dict[str, list[tuple[float, float]]] = {"publish": [], "first": [], "again": [], "unchanged": []}
-    with serving(folder / "hub") as url:
+@contextmanager
+def served(hub: Path) -> Iterator[str]:
+    """Serve a hub from a child, without a thread here: what is forked later takes none along. Its address."""
+    server = server_of(hub)
+    url = address(server)
+    child = os.fork()
+    if child == 0:
+        try:
+            server.serve_forever()
+        finally:
+            os._exit(0)
+    server.server_close()
+    try:
+        yield url
+    finally:
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+
+
+def figures(folder: Path, models: int, rounds: int) -> dict[str, list[Cost]]:
+    """The cost of each piece of work, round by round."""
+    found: dict[str, list[Cost]] = {"publish": [], "first": [], "again": [], "unchanged": []}
+    with served(folder / "hub") as url:
         for number in range(rounds):
             found["first"].append(measured(lambda number=number: get_first(folder, url, number)))  # type: ignore[misc]
             found["publish"].append(measured(lambda number=number: publish_one(folder, number)))  # type: ignore[misc]
@@ -124,20 +157,21 @@ def main() -> None:
         made = measured(lambda: make(Path(place), chosen.models, chosen.bins))
         found = figures(Path(place), chosen.models, chosen.rounds)
         biggest = max(path.stat().st_size for path in (Path(place) / "hub" / "metadata").iterdir())
-    table = {
-        work: {"seconds": [one[0] for one in values], "peak_mib": max(one[1] for one in values)}
-        for work, values in {"make": [made], **found}.items()
-    }
+    costs = {"make": [made], **found}
     if chosen.json:
-        print(json.dumps({"models": chosen.models, "bins": chosen.bins, "machine": machine(), "work": table}, indent=2))
+        work = {name: [asdict(cost) for cost in values] for name, values in costs.items()}
+        print(json.dumps({"models": chosen.models, "bins": chosen.bins, "machine": machine(), "work": work}, indent=2))
         return
     print(f"a hub of {chosen.models:,} models in {2**chosen.bins if chosen.bins else 1} list(s)")
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
-    for work, row in table.items():
-        seconds = row["seconds"]
-        assert isinstance(seconds, list)
+    for work, values in costs.items():
+        seconds = [cost.seconds for cost in values]
         spread = f"{min(seconds):.2f} to {max(seconds):.2f}, {len(seconds)} rounds"
-        print(f"  {work:<10} {statistics.median(seconds):8.2f} s ({spread}), peak {row['peak_mib']:.0f} MiB")
+        processor = statistics.median(cost.processor for cost in values)
+        peak = max(cost.peak for cost in values)
+        print(
+            f"  {work:<10} {statistics.median(seconds):8.2f} s ({spread}), processor {processor:.2f} s, peak {peak:.0f} MiB"
+        )
     print(f"  the longest piece of metadata has {biggest:,} bytes; all took {time.perf_counter() - begun:.0f} s")
 
 

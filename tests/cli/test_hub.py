@@ -209,7 +209,7 @@ def test_passwords(badnets: Call) -> None:
 
 def test_serve_says_where_and_ends_with_control_c(badnets: Call, hub: str) -> None:
     badnets("hub", "publish", "hub", "lab/a", "model")
-    command = [Path(sys.executable).with_name("badnets"), "hub", "serve", "hub", "--port", "0"]
+    command = [str(Path(sys.executable).with_name("badnets")), "hub", "serve", "hub", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None
         assert running.stderr is not None

@@ -53,7 +53,8 @@ def test_a_new_hub_is_a_tuf_repository_that_anybody_can_serve(bench: Bench) -> N
     found = status(bench.hub)
     assert [role.name for role in found.roles] == [*TOP, "admission"]
     assert [(role.threshold, len(role.keys)) for role in found.roles] == [(1, 1)] * 4 + [(2, 2)]
-    assert found.expired == found.waiting == ()
+    assert not found.expired
+    assert not found.waiting
 
 
 def test_an_admission_needs_publisher_and_auditor(bench: Bench) -> None:
