@@ -169,9 +169,8 @@ def main() -> None:
         spread = f"{min(seconds):.2f} to {max(seconds):.2f}, {len(seconds)} rounds"
         processor = statistics.median(cost.processor for cost in values)
         peak = max(cost.peak for cost in values)
-        print(
-            f"  {work:<10} {statistics.median(seconds):8.2f} s ({spread}), processor {processor:.2f} s, peak {peak:.0f} MiB"
-        )
+        median = statistics.median(seconds)
+        print(f"  {work:<10} {median:8.2f} s ({spread}), processor {processor:.2f} s, peak {peak:.0f} MiB")
     print(f"  the longest piece of metadata has {biggest:,} bytes; all took {time.perf_counter() - begun:.0f} s")
 
 

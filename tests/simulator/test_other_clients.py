@@ -78,6 +78,12 @@ def test_python_tufs_client_stops_what_tuf_stops(attack: Attack, tmp_path: Path)
         assert isinstance(played.error, RepositoryError | DownloadError | LookupError), played.content
 
 
+def test_python_tuf_counts_one_key_under_two_ids_as_two(tmp_path: Path) -> None:
+    """Why our client looks for it."""
+    (attack,) = [one for one in ATTACKS if one.ending == Fault.DUPLICATE_KEYS]
+    assert play(attack, tmp_path, plain_tuf).content == EVIL
+
+
 def test_the_models_are_real_files(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(EVIL)
     (report,) = scan(tmp_path / "model.safetensors")
