@@ -159,18 +159,18 @@ def main() -> None:
         biggest = max(path.stat().st_size for path in (Path(place) / "hub" / "metadata").iterdir())
     costs = {"make": [made], **found}
     if chosen.json:
-        work = {name: [asdict(cost) for cost in values] for name, values in costs.items()}
+        work = {title: [asdict(cost) for cost in values] for title, values in costs.items()}
         print(json.dumps({"models": chosen.models, "bins": chosen.bins, "machine": machine(), "work": work}, indent=2))
         return
     print(f"a hub of {chosen.models:,} models in {2**chosen.bins if chosen.bins else 1} list(s)")
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
-    for work, values in costs.items():
+    for title, values in costs.items():
         seconds = [cost.seconds for cost in values]
         spread = f"{min(seconds):.2f} to {max(seconds):.2f}, {len(seconds)} rounds"
         processor = statistics.median(cost.processor for cost in values)
         peak = max(cost.peak for cost in values)
         median = statistics.median(seconds)
-        print(f"  {work:<10} {median:8.2f} s ({spread}), processor {processor:.2f} s, peak {peak:.0f} MiB")
+        print(f"  {title:<10} {median:8.2f} s ({spread}), processor {processor:.2f} s, peak {peak:.0f} MiB")
     print(f"  the longest piece of metadata has {biggest:,} bytes; all took {time.perf_counter() - begun:.0f} s")
 
 

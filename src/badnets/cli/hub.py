@@ -101,9 +101,11 @@ def publish(
 def sign(
     folder: Folder, keys: Keys = KEYS, password_file: PasswordFile = None, wait: Wait = 10.0, json: AsJson = False
 ) -> None:
-    """Add signatures to the change that waits; the last one that is missing makes it count."""
+    """Sign the change that waits, which `status` shows; the last signature that is missing makes it count."""
     from badnets.supply import hub
 
+    for line in hub.status(folder).changes:
+        say(f"signing: {line}")
     _tell(hub.sign(folder, _ring(keys, password_file), wait=wait), "the change counts now", json=json)
 
 
@@ -231,6 +233,8 @@ def _show(title: str, found: Status) -> None:
     print_table(title, ["role", "#version", "expires (UTC)", "#days", "signatures", "keys", "#models"], rows)
     for waiting in found.waiting:
         say(f"waits: {waiting.name} version {waiting.version}, signed by {waiting.have} of {waiting.need}")
+    for line in found.changes:
+        say(f"would change: {line}")
     if found.expired:
         say(f"expired: {', '.join(found.expired)}")
 

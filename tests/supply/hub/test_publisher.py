@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from badnets.artifacts import sha256_bytes
 from badnets.errors import DataError, InputError
 from badnets.supply.hub import (
     Fault,
@@ -98,6 +99,66 @@ def test_a_change_that_was_overtaken_is_dropped(bench: Bench) -> None:
         sign(bench.hub, bench.ring)
 
 
+def test_what_nobody_signed_who_may_is_neither_staged_nor_taken_up(bench: Bench) -> None:
+    bench.publish("lab/a", b"one")
+    with pytest.raises(InputError, match="none of the keys at hand signs for admission"):
+        bench.publish("lab/b", b"two", bench.without("publisher", "auditor"))
+    assert not (bench.hub / ".staged.json").exists()
+    # Somebody who can write into the folder waits for publisher and auditor to sign on.
+    bench.publish("lab/b", b"evil", bench.without("auditor"))
+    staged = json.loads((bench.hub / ".staged.json").read_bytes())
+    admission = json.loads(staged["roles"]["admission"])
+    for signatures in ([], [{**admission["signatures"][0], "sig": "00" * 70}]):
+        staged["roles"]["admission"] = json.dumps({**admission, "signatures": signatures})
+        (bench.hub / ".staged.json").write_text(json.dumps(staged))
+        for call in (
+            lambda: sign(bench.hub, bench.ring),
+            lambda: bench.publish("lab/c", b"three"),
+            lambda: status(bench.hub),
+        ):
+            with pytest.raises(Refused, match="nobody who may has signed its admission") as caught:
+                call()
+            assert caught.value.fault == Fault.UNSIGNED
+    assert set(offered(bench.hub)) == {"lab/a"}
+
+
+def test_what_a_signature_would_be_for_is_said(bench: Bench) -> None:
+    bench.publish("lab/a", b"one")
+    bench.publish("lab/b", b"two")
+    apart = bench.without("auditor")
+    bench.publish("lab/a", b"other", apart)
+    bench.publish("lab/c", b"three", apart)
+    revoke(bench.hub, ["lab/b"], apart, reason="x")
+    assert status(bench.hub).changes == (
+        "admission version 4",
+        f"admission: lab/a changes, SHA-256 {sha256_bytes(b'other')}",
+        "admission: lab/b goes",
+        f"admission: lab/c comes, SHA-256 {sha256_bytes(b'three')}",
+    )
+    sign(bench.hub, bench.ring)
+    assert status(bench.hub).changes == ()
+
+
+def test_a_refresh_keeps_what_waits(bench: Bench) -> None:
+    bench.publish("lab/a", b"one", bench.without("auditor"))
+    now = datetime.now(UTC).replace(microsecond=0) + timedelta(days=200)
+    # Root and targets are signed anew, and the admission is another matter.
+    assert refresh(bench.hub, bench.without("publisher", "auditor"), now=now).committed
+    assert [role.version for role in status(bench.hub, now=now).roles if role.name in ("root", "targets")] == [2, 2]
+    assert sign(bench.hub, bench.ring, now=now).committed
+    assert set(offered(bench.hub)) == {"lab/a"}
+
+
+def test_a_new_auditor_by_who_holds_the_targets_key_alone(bench: Bench) -> None:
+    bench.publish("lab/a", b"one")
+    new = bench.more_keys("auditor-2")["auditor-2"]
+    only = bench.without("publisher", "auditor").without(key_id(new))
+    assert not rotate(bench.hub, "admission", bench.id("auditor"), new, only).committed
+    assert bench.get("lab/a") == b"one"
+    assert sign(bench.hub, bench.ring).committed, "nothing new is in the admissions, so they could wait unsigned"
+    assert bench.get("lab/a") == b"one"
+
+
 def test_without_the_online_keys_nothing_counts_either(bench: Bench) -> None:
     outcome = bench.publish("lab/a", b"one", bench.without("timestamp"))
     assert [one.role for one in outcome.missing] == ["timestamp"]
@@ -136,9 +197,9 @@ def test_a_lost_key_can_be_replaced(bench: Bench) -> None:
 
 def test_a_lost_root_key_below_the_threshold_is_the_end(bench: Bench) -> None:
     new = bench.more_keys("root-2")["root-2"]
-    outcome = rotate(bench.hub, "root", bench.id("root"), new, bench.without("root"))
-    assert not outcome.committed
-    assert [one.role for one in outcome.missing] == ["root"]
+    with pytest.raises(InputError, match="none of the keys at hand signs for root"):
+        rotate(bench.hub, "root", bench.id("root"), new, bench.without("root"))
+    assert len(list((bench.hub / "metadata").glob("*.root.json"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -228,7 +289,8 @@ def test_names_can_be_others(bench: Bench) -> None:
     assert {model: role for model, (role, _) in offered(bench.hub).items()} == {"lab/a": "lab", "other/a": "admission"}
     mine = KeyRing.folder(bench.folder / "keys").without(bench.id("publisher"), bench.id("auditor"))
     assert bench.publish("lab/a", b"theirs", mine).committed
-    assert not bench.publish("other/a", b"theirs", mine).committed
+    with pytest.raises(InputError, match="none of the keys at hand signs for admission"):
+        bench.publish("other/a", b"theirs", mine)
     assert bench.get("lab/a") == b"theirs"
     assert bench.get("other/a") == b"two"
 

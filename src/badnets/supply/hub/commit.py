@@ -20,11 +20,11 @@ from typing import Any
 
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
-from badnets.artifacts import make_folder, parse_json, write_bytes, write_json
+from badnets.artifacts import make_folder, write_bytes
 from badnets.errors import InputError
 from badnets.supply.hub.draft import Draft, Places
-from badnets.supply.hub.faults import explained
 from badnets.supply.hub.keys import KeyRing
+from badnets.supply.hub.staging import stage
 
 # Versions of a role that are kept beside the live one, for clients that are in the midst of an update.
 KEPT = 8
@@ -48,31 +48,23 @@ class Outcome:
     missing: tuple[Missing, ...] = ()
 
 
-@dataclass(frozen=True)
-class Staged:
-    """A change that waits: the metadata of each role as text, and which versions it was made from (0: none)."""
-
-    roles: dict[str, str]
-    base: dict[str, int]
-
-
 def commit(draft: Draft, ring: KeyRing, *, renew_snapshot: bool = False) -> Outcome:
     """Sign a change and write it, or stage it where signatures are missing.
 
     The timestamp is signed anew in any case; the snapshot where something changes, or with `renew_snapshot`.
 
     Raises:
-        InputError: a private key does not open.
+        InputError: a private key does not open, or there is none for a part of the change.
         StorageError: the hub cannot be written.
     """
     snapshot, timestamp = assemble(draft, ring, renew_snapshot=renew_snapshot)
     missing = tuple(dict.fromkeys(_missing(draft, snapshot, timestamp)))
     if missing:
         if draft.roles or draft.new_root:
-            _stage(draft)
+            stage(draft)
         return Outcome(committed=False, missing=missing)
     write(draft, snapshot, timestamp)
-    if draft.roles or draft.new_root:
+    if draft.staged:
         draft.places.staged.unlink(missing_ok=True)
     _prune(draft.places)
     return Outcome(committed=True)
@@ -93,28 +85,6 @@ def assemble(
     return snapshot, _new_timestamp(draft, snapshot, ring)
 
 
-def take_staged(draft: Draft) -> bool:
-    """Go on with the change that waits, if there is one; one that was overtaken is dropped.
-
-    Raises:
-        DataError: the file that holds it is damaged.
-    """
-    places = draft.places
-    if not places.staged.exists():
-        return False
-    staged = parse_json(Staged, places.staged.read_bytes(), str(places.staged))
-    if staged.base != {role: _live_version(draft, role) for role in staged.base}:
-        places.staged.unlink(missing_ok=True)
-        return False
-    with explained(str(places.staged)):
-        for role, text in staged.roles.items():
-            if role == Root.type:
-                draft.root = Metadata[Root].from_bytes(text.encode())
-            else:
-                draft.roles[role] = Metadata[Targets].from_bytes(text.encode())
-    return True
-
-
 def _needs_snapshot(draft: Draft) -> bool:
     if draft.roles or draft.new_root or draft.snapshot is None:
         return True
@@ -127,21 +97,6 @@ def _signers(draft: Draft, role: str) -> list[str]:
     if role == Targets.type:
         return _keyids((draft.root.signed, *draft.roots[:1]), role)
     return draft.delegator(role).get_delegated_role(role).keyids
-
-
-def _stage(draft: Draft) -> None:
-    changed: dict[str, Metadata[Any]] = dict(draft.roles)
-    if draft.new_root:
-        changed[Root.type] = draft.root
-    roles = {role: metadata.to_bytes().decode() for role, metadata in changed.items()}
-    write_json(draft.places.staged, Staged(roles, {role: _live_version(draft, role) for role in roles}))
-
-
-def _live_version(draft: Draft, role: str) -> int:
-    if role == Root.type:
-        return draft.roots[0].version if draft.roots else 0
-    meta = draft.snapshot.signed.meta.get(f"{role}.json") if draft.snapshot else None
-    return meta.version if meta else 0
 
 
 def _new_snapshot(draft: Draft, ring: KeyRing) -> Metadata[Snapshot]:

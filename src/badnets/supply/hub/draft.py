@@ -103,6 +103,7 @@ class Draft:
         snapshot: as it is; None in a hub that is being made.
         timestamp: as it is; None in a hub that is being made.
         roles: targets and delegated roles as they will be, those that change.
+        staged: whether it goes on with a change that waited.
     """
 
     places: Places
@@ -113,6 +114,7 @@ class Draft:
     snapshot: Metadata[Snapshot] | None = None
     timestamp: Metadata[Timestamp] | None = None
     roles: Roles = field(default_factory=dict)
+    staged: bool = False
     _live: Roles = field(default_factory=dict)
 
     @property
@@ -123,6 +125,11 @@ class Draft:
     def role(self, role: str) -> Targets:
         """A targets role as it will be, to look at. Raises `InputError` where there is none."""
         return self.roles[role].signed if role in self.roles else self._as_it_is(role).signed
+
+    def before(self, role: str) -> Targets | None:
+        """A targets role as it is; None where the change makes it."""
+        known = self.snapshot is not None and f"{role}.json" in self.snapshot.signed.meta
+        return self._as_it_is(role).signed if known else None
 
     def edit(self, role: str) -> Targets:
         """A targets role to change: its next version, which must be signed anew."""

@@ -16,12 +16,13 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Root, Targets
 
 from badnets.artifacts import make_folder, write_json
 from badnets.errors import InputError
-from badnets.supply.hub.commit import Outcome, commit, take_staged
+from badnets.supply.hub.commit import Outcome, commit
 from badnets.supply.hub.content import place, sweep
 from badnets.supply.hub.draft import REVOKED, Draft, Places, Validity, delegated, read_draft, this_second
 from badnets.supply.hub.keys import ADMISSION, TOP, Holders, KeyRing, Setup, key_id, tuf_key
 from badnets.supply.hub.lock import locked
 from badnets.supply.hub.names import check_model
+from badnets.supply.hub.staging import take_staged
 from badnets.supply.signing.keys import PublicKey
 
 # More models than this in one role, and its metadata outgrows what clients take (5 MB, at about 140 bytes each).
@@ -104,8 +105,8 @@ def publish(
             if taken_back and taken_back.get("sha256") == file.hashes["sha256"]:
                 raise InputError(f"this content of {name} was revoked: {taken_back.get('reason')}; publish another")
             role.targets[name] = file
-        for role_name in [name for name in draft.roles if len(draft.role(name).targets) > MOST]:
-            _split(draft, role_name, BIN_BITS)
+        for long in [name for name in delegated(draft.role(Targets.type)) if len(draft.role(name).targets) > MOST]:
+            _split(draft, long, BIN_BITS)
         return commit(draft, ring)
 
 
@@ -174,8 +175,8 @@ def split(
     if not 1 <= bits <= 12:
         raise InputError(f"expected 1 to 12 bits for bins, got {bits}")
     with _editing(folder, now) as draft:
-        if delegated(draft.role(role)):
-            raise InputError(f"the role {role} has bins already")
+        if role not in delegated(draft.role(Targets.type)) or delegated(draft.role(role)):
+            raise InputError(f"the role {role} has bins already, or is one")
         _split(draft, role, bits)
         return commit(draft, ring)
 

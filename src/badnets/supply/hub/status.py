@@ -10,9 +10,9 @@ from typing import Any
 
 from tuf.api.metadata import Root, Signed, Snapshot, Timestamp
 
-from badnets.supply.hub.commit import take_staged
 from badnets.supply.hub.draft import Draft, Places, read_draft, signed_at
 from badnets.supply.hub.keys import TOP
+from badnets.supply.hub.staging import changes, take_staged
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,18 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Status:
-    """A hub: its roles in the order in which they are asked, what waits, and the time of looking."""
+    """A hub.
+
+    Attributes:
+        roles: in the order in which they are asked.
+        waiting: the roles of the change that waits.
+        changes: what that would change, in words, a line each.
+        now: the time of looking.
+    """
 
     roles: tuple[RoleStatus, ...]
     waiting: tuple[Waiting, ...]
+    changes: tuple[str, ...]
     now: datetime
 
     @property
@@ -90,7 +98,9 @@ def status(folder: Path, *, now: datetime | None = None) -> Status:
         targets = draft.role(name)
         held = draft.delegator(name).get_delegated_role(name)
         roles.append(_role(name, targets, held, models=len(targets.targets)))
-    return Status(tuple(roles), _waiting(read_draft(Places(folder), now)), draft.now)
+    waiting = read_draft(Places(folder), now)
+    found = _waiting(waiting)
+    return Status(tuple(roles), found, changes(waiting) if found else (), draft.now)
 
 
 def offered(folder: Path) -> dict[str, tuple[str, str]]:
