@@ -363,3 +363,14 @@ def test_what_is_not_served(bench: Bench, path: str) -> None:
             assert response.status == 200
         with opened(f"{url}metadata/timestamp.json", PACE, {"Range": "bytes=99999999-"}) as (response, _):
             assert response.status == 416
+
+
+# --- disks ---
+
+
+def test_a_full_disk(bench: Bench, full_disk: Path) -> None:
+    bench.publish("lab/big", bytes(200_000))
+    before = sorted(full_disk.iterdir())
+    with Client(bench.trusted(), bench.hub).at_work() as client, pytest.raises(StorageError, match="the disk is full"):
+        client.get("lab/big", full_disk / "model")
+    assert sorted(full_disk.iterdir()) == before
