@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from badnets.supply.hub.client import _key
 from badnets.supply.hub.fetcher import LocalFetcher
 from badnets.supply.hub.lock import locked
 from badnets.supply.hub.server import Handler, serving
+from badnets.supply.hub.simulator import endless
 from badnets.supply.transport import Pace, opened
 
 from .conftest import Bench
@@ -74,6 +76,28 @@ def test_no_trust_no_mirror(bench: Bench) -> None:
         Client(Trusted(bench.folder / "nowhere"))
     with pytest.raises(InputError, match="no mirror is known"):
         Client(bench.trusted())
+
+
+def test_another_address_is_held_to_the_same_rules(bench: Bench) -> None:
+    for url in ("http://example.org/", "ftp://127.0.0.1/", "http://127.0.0.1/?x"):
+        with pytest.raises(InputError):
+            Client(bench.trusted(), [url])
+
+
+def test_no_connection_outlives_an_error(bench: Bench) -> None:
+    class Endless(Handler):
+        def send(self, *, body: bool) -> None:
+            del body
+            endless(self)
+
+    before = set(threading.enumerate())
+    with serving(bench.hub, Endless) as url:
+        with Client(bench.trusted(), [url], pace=PACE).at_work() as client, pytest.raises(Refused) as caught:
+            client.refresh()
+        # While the error is still looked at.
+        assert caught.value.fault == Fault.ENDLESS
+        watching = [one for one in set(threading.enumerate()) - before if "_look" in one.name]
+        assert watching == []
 
 
 def test_where_trust_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from badnets.supply.hub.fetcher import PACE, LocalFetcher, Progress, WebFetcher
 from badnets.supply.hub.lock import locked
 from badnets.supply.hub.lookup import Origin, origin_of, read_role
 from badnets.supply.hub.names import check_files
-from badnets.supply.hub.trust import Seen, Trusted
+from badnets.supply.hub.trust import Mirrors, Seen, Trusted
 from badnets.supply.transport import Pace
 
 CONTENTS = "bundle.json"
@@ -140,7 +140,7 @@ class Client:
             self._fetcher, self._bases = LocalFetcher(source), (LocalFetcher.BASE,)
         else:
             self._fetcher = WebFetcher(trusted.partial, pace, progress)
-            self._bases = tuple(base.rstrip("/") + "/" for base in source or trusted.mirrors())
+            self._bases = Mirrors.of(source).mirrors if source else trusted.mirrors()
         if not self._bases:
             raise InputError(f"no mirror is known for {trusted.folder}: name one")
         self._good: list[tuple[str, Updater]] = []

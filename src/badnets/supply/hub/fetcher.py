@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 from tuf.api.exceptions import (
     DownloadError,
@@ -67,9 +68,14 @@ class WebFetcher(FetcherInterface):
 
     @contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
-        """As python-tuf's own; within `keeping` what came is kept when it breaks off."""
+        """A file with what the address has; within `keeping` what came is kept when it breaks off.
+
+        python-tuf's own leaves a connection open for as long as somebody looks at the error that ended it.
+        """
         if self._whole is None:
-            with super().download_file(url, max_length) as file:
+            with tempfile.TemporaryFile() as file:
+                self._fill(file, url, max_length)
+                file.seek(0)
                 yield file
             return
         path = make_folder(self._partial) / hashlib.sha256(self._whole.encode()).hexdigest()
@@ -91,7 +97,7 @@ class WebFetcher(FetcherInterface):
         with _answer(url, self._pace) as (response, watch):
             yield from blocks(response, watch)
 
-    def _fill(self, file: BinaryIO, url: str, length: int) -> None:
+    def _fill(self, file: IO[bytes], url: str, length: int) -> None:
         have = file.seek(0, 2)
         if have > length:
             have = file.truncate(0)
@@ -108,7 +114,7 @@ class WebFetcher(FetcherInterface):
                 if have > length:
                     raise DownloadLengthMismatchError(f"more than the {length:,} bytes that were signed for")
                 file.write(block)
-                if self._progress:
+                if self._progress and self._whole:
                     self._progress(have, length)
 
 

@@ -39,6 +39,11 @@ class Mirrors:
             if parts.query or parts.fragment or parts.username:
                 raise InputError(f"{mirror}: expected the plain address of a folder")
 
+    @classmethod
+    def of(cls, addresses: Sequence[str]) -> Mirrors:
+        """The mirrors at these addresses, with or without a slash at their ends."""
+        return cls(tuple(address.rstrip("/") + "/" for address in addresses))
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -114,7 +119,7 @@ def trust(folder: Path, root: bytes, mirrors: Sequence[str]) -> Trusted:
     trusted = Trusted(folder)
     if trusted.root.exists() and read_bytes(trusted.root) != root:
         raise InputError(f"{folder} trusts another root already: remove it, or give this hub another name")
-    settings = Mirrors(tuple(mirror.rstrip("/") + "/" for mirror in mirrors))
+    settings = Mirrors.of(mirrors)
     make_folder(folder)
     write_json(trusted.settings, settings)
     write_bytes(trusted.root, root)
