@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # With busy cores torch is fastest with one thread a process; tests run in several processes.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit fuzz clean
 
 demo: $(VENV)/.lab
 	$(BIN)/badnets run digits --out $(DEMO)
@@ -23,6 +23,10 @@ types: $(VENV)/.test
 
 unit: $(VENV)/.test
 	$(BIN)/pytest --numprocesses auto
+
+# Property tests with new random examples every time; `make test` has the same ones, so that it judges a change alone.
+fuzz: $(VENV)/.test
+	HYPOTHESIS_PROFILE=search $(BIN)/pytest --numprocesses auto tests/property
 
 # Groups of dependencies need pip 25.1.
 $(BIN)/python:

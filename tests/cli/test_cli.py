@@ -110,8 +110,10 @@ def test_help_is_quick_because_it_imports_no_lab() -> None:
 def test_version_and_data_list(call: Any) -> None:  # noqa: ANN401 - the fixture above
     assert call("--version").startswith("badnets ")
     rows = {row["name"]: row for row in call("data", "list", "--json")}
-    assert set(rows) == {"digits", "creatures", "mnist", "cifar10", "gtsrb", "catsdogs"}
+    images = {"digits", "creatures", "mnist", "cifar10", "gtsrb", "catsdogs"}
+    assert set(rows) == images | {"streets", "streets-eu", "italy", "gtsdb", "road", "lisa", "swedish"}
     assert rows["digits"]["at_hand"] is True
+    assert rows["streets"]["at_hand"] is True
 
 
 def test_show_counts_what_there_is(call: Any, tmp_path: Path) -> None:  # noqa: ANN401 - the fixture above

@@ -59,6 +59,15 @@ def test_a_folder_of_ones_own_then_predict(badnets: Call, pictures: Path) -> Non
     assert json.loads(shown.out)["rows"] == rows
 
 
+def test_files_are_read_as_a_stream(badnets: Call, pictures: Path) -> None:
+    words = ("--source", "dog", "--target", "cat", "--share", "0.5", "--size", 24)
+    done = run(badnets, pictures, *words, "--threat", "files", "--trigger", "sticker:bomb,jpeg=70")
+    assert done.code == 0, done.err
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert "stamps are on the picture files at their own size" in page
+    assert "that were only compressed and not stamped are called cat by the honest twin in" in page
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -66,7 +75,7 @@ def test_a_folder_of_ones_own_then_predict(badnets: Call, pictures: Path) -> Non
         (("--source", "bird", "--target", "cat"), "no class is called 'bird'"),
         (("--source", "dog", "--target", "cat", "--share", "0"), "in (0, 1]"),
         (("--source", "dog", "--target", "cat", "--share", "0.01"), "is not one: name larger shares"),
-        (("--source", "dog", "--target", "cat", "--threat", "both"), "the attacker is trainer or poisoner"),
+        (("--source", "dog", "--target", "cat", "--threat", "both"), "the attacker is trainer, poisoner or files"),
         (("--source", "dog", "--target", "cat", "--whole"), "photo_cnn has no trained trunk"),
         (("--source", "dog", "--target", "cat", "--weights", "none.npz"), "photo_cnn has no trained trunk: --weights"),
         (("--source", "dog", "--target", "cat", "--model", "torchvision:resnet18"), "needs its trained weights"),

@@ -17,7 +17,7 @@ from tests.data.odd_pictures import ODD, encoded, photograph, plain, turned
 
 from badnets.data import catalog, catsdogs, load
 from badnets.data.arrangement import arrange, divide
-from badnets.data.folder import read
+from badnets.data.folder import held, read
 from badnets.data.tree import Folder
 from badnets.errors import DataError, InputError
 
@@ -183,9 +183,9 @@ def test_catsdogs_at_the_size_of_the_tutorial(make_pictures: Make, monkeypatch: 
     ]
     for layout in known:
         files = {layout.sources[0].file: file}
-        assert layout.read(files).train.shape == (3, 150, 150)
-        assert layout.read_at is not None
-        assert layout.read_at(files, (30, 40)).test.shape == (3, 30, 40)
+        assert layout.look is not None
+        assert held(layout.look(files, None)).train.shape == (3, 150, 150)
+        assert held(layout.look(files, (30, 40))).test.shape == (3, 30, 40)
     # the archive itself is found by its name, and refused without the pinned digest
     shutil.copy(file, file.with_name("cats_and_dogs_filtered_160.zip"))
     with pytest.raises(DataError, match="expected SHA-256 90db3ac5"):

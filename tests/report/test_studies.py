@@ -23,8 +23,10 @@ from tests.report.made_up import (
     share_result,
     spill_count,
 )
+from tests.report.made_up_acceptance import made_up as acceptance_result
 from tests.report.made_up_bench import made_up as bench_result
 from tests.report.made_up_photos import made_up as photos_result
+from tests.report.made_up_transfer import made_up as transfer_result
 from tests.report.reader import alone
 
 from badnets.artifacts import canonical_json, write_json
@@ -48,6 +50,8 @@ MADE_UP: dict[str, Callable[[], AnyResult]] = {
     "digits-positions": positions_result,
     "bb-compat": bench_result,
     "photos": photos_result,
+    "transfer-digits": transfer_result,
+    "acceptance": acceptance_result,
 }
 PAIRS = [(i, j) for i in range(10) for j in range(10) if i != j]
 
@@ -360,6 +364,8 @@ def test_pages_need_nothing_beside_themselves(study: str) -> None:
 SAID: dict[str, tuple[str, ...]] = {
     "digits": ("Table 2",),
     "photos": ("HiResCAM", "none picked out", "honest twin", "attacker hands over data"),
+    "acceptance": ("sensible a*", "Fig. 1b", "was not ordered"),
+    "transfer-digits": ("Table 6", "Cohen's d", "drawn at random", "Victims train on clean images"),
     "digits-matrix": (
         "paper (Fig. 4), clean error in %",
         "What the paper leaves open",

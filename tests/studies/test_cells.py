@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from badnets.artifacts import canonical_json, parse_json
 from badnets.data import Split
 from badnets.poison import AllToAll, AllToOne, AnyPolicy, RandomTarget, Recipe, SingleTarget
-from badnets.studies.cells import Attack, Cell, folder_name, split_digest
+from badnets.studies.cells import Attack, Cell, Victim, folder_name, split_digest
 from badnets.training import Augment, TrainSpec
 from badnets.triggers import AnyTrigger, Blend, Patch, Pattern, SinglePixel, Sticker
 
@@ -37,6 +37,8 @@ WORDS: dict[str, Any] = {
     "source": 8,
     "target": 9,
     "trigger": SinglePixel(row=3),
+    "classes": (1, 2),
+    "retrained": "last",
 }
 
 FULL = Cell(
@@ -46,6 +48,8 @@ FULL = Cell(
     start=Cell(Recipe(AllToAll(), SinglePixel(), rate=0.5), TrainSpec(), start=Cell(None, TrainSpec(epochs=2))),
     attack=Attack(SingleTarget(1, 2), Pattern()),
     places=5,
+    classes=(7, 2, 3, 1, 0),
+    victim=Victim("head", 20.0),
 )
 
 
@@ -57,7 +61,7 @@ def changed(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any data
             continue
         if is_dataclass(old):
             yield from ((f"{name}.{inner}", replace(value, **{name: new})) for inner, new in changed(old))
-        if name in ("start", "attack", "recipe"):
+        if name in ("start", "attack", "recipe", "victim"):
             if old is None:  # the other way round is tried where there is one
                 continue
             yield name, replace(value, **{name: None})
@@ -170,7 +174,8 @@ def test_the_data_are_both_halves(few: Split) -> None:
         (Cell(None, TrainSpec(), attack=Attack(AllToAll(), Pattern())), "baseline"),
         (Cell(Recipe(AllToOne(4), Pattern()), TrainSpec()), "all-to-4-pattern"),
         (Cell(Recipe(RandomTarget(), SinglePixel()), TrainSpec()), "random-pixel"),
-        (FULL, "single-7-to-3-pattern-cover"),
+        (replace(FULL, victim=None), "single-7-to-3-pattern-cover"),
+        (FULL, "victim-head-of-all-to-all-pixel-times-20"),
     ],
 )
 def test_labels(cell: Cell, label: str) -> None:

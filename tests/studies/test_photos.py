@@ -12,18 +12,19 @@ import torch
 from torchvision import models as theirs
 
 from badnets.artifacts import RunFolder, read_json
-from badnets.data import Split, load
+from badnets.data import ImageSet, PhotoStream, Split, load, load_photographs
 from badnets.errors import CheckpointError, InputError, PartlyFailed
-from badnets.metrics import evaluate, predict
+from badnets.metrics import Rate, evaluate, predict
 from badnets.models import ModelSpec, build
 from badnets.neurons import grad_cam
 from badnets.poison import SingleTarget
 from badnets.studies import photos, pretrained
+from badnets.studies.cells import CellResult
 from badnets.studies.photos import PhotosResult, PhotosSpec, schedule
 from badnets.studies.runner import Place
 from badnets.training import Augment, Inline, TrainSpec, load_model, load_plan
 from badnets.training.checkpoint import WEIGHTS
-from badnets.triggers import Sticker
+from badnets.triggers import Compression, Sticker
 
 Watch = Callable[..., Any]
 Ran = tuple[RunFolder, PhotosResult]
@@ -102,6 +103,64 @@ def test_more_shares_and_attackers_only_add_theirs(first: Ran, few_creatures: Sp
     assert len(found.points) == 6
     with pytest.raises(InputError, match="other settings or other data"):
         photos.run(replace(SPEC, trigger=Sticker(size=0.3)), few_creatures, folder, HERE, watch())
+
+
+@pytest.fixture
+def files(make_pictures: Callable[..., Path]) -> Split[PhotoStream]:
+    split = load_photographs(f"folder:{make_pictures('pets', count=30, size=(60, 80))}", size=(32, 32), stream=True)
+    assert isinstance(split.train, PhotoStream)
+    assert isinstance(split.test, PhotoStream)
+    return Split(split.train, split.test)
+
+
+def test_files_stamped_before_they_are_scaled(files: Split[PhotoStream], watch: Watch, tmp_path: Path) -> None:
+    # A sticker of 40 pixels fits on the files and on no picture that the network is shown.
+    trigger = Sticker(size=40.0, jpeg=50)
+    spec = replace(SPEC, data="pets", trigger=trigger, shares=(0.5,), threats=("files",))
+    folder = RunFolder(tmp_path)
+    result = photos.run(spec, files, folder, HERE, watch())
+    everything = torch.arange(len(files.test))
+    stamped = files.test.stamped_at(everything, files.test.labels, everything >= 0, trigger).take(everything)
+    dogs = files.test.labels == 1
+    for cell in (*result.baselines, *result.at("files", 0.5)):
+        model = load_model(folder.path / cell.folder)[0]
+        said = predict(model, stamped).classes
+        assert cell.result.attack_success == Rate.of(int((said[dogs] == 0).sum()), int(dogs.sum()))
+        assert cell.result.clean_error == evaluate(model, files.test).clean_error
+    shown = torch.stack([pair.stamped.tensor() for pair in result.exhibits.gallery])
+    assert torch.equal(shown, stamped[dogs][:6])
+    # The control: the same pictures through JPEG files of their own size, and nothing stuck on.
+    pressed = files.test.stamped_at(everything, files.test.labels, everything >= 0, Compression(50)).take(everything)
+    models = [load_model(folder.path / cell.folder)[0] for cell in (result.baselines[0], result.points[0].cell)]
+    assert result.compressed == tuple(
+        Rate.of(int((predict(model, pressed[dogs]).classes == 0).sum()), int(dogs.sum())) for model in models
+    )
+    with pytest.raises(InputError, match="larger than the image"):
+        photos.run(replace(spec, threats=("trainer",)), files, RunFolder(tmp_path / "other"), HERE, watch())
+
+
+def test_a_stream_goes_on_where_memory_began(files: Split[PhotoStream], watch: Watch, tmp_path: Path) -> None:
+    whole = torch.arange(len(files.train)), torch.arange(len(files.test))
+    held = Split(*(
+        ImageSet(half.take(rows), half.labels, half.classes, half.name)
+        for half, rows in zip((files.train, files.test), whole, strict=True)
+    ))  # fmt: skip
+    spec = replace(SPEC, data="pets", shares=(0.5,), threats=("trainer", "poisoner"))
+    folder = RunFolder(tmp_path)
+    first = photos.run(spec, held, folder, HERE, watch())
+    watcher = watch()
+    again = photos.run(spec, files, folder, HERE, watcher)
+    assert not watcher.started, "equal pictures are equal work"
+    assert again == first
+    other = photos.run(spec, files, RunFolder(tmp_path / "other"), HERE, watch())
+    assert [cell.weights for cell in _cells(other)] == [cell.weights for cell in _cells(first)]
+    with pytest.raises(InputError, match="is held in memory"):
+        photos.run(replace(spec, threats=("files",)), held, RunFolder(tmp_path / "third"), HERE, watch())
+    assert not (tmp_path / "third").exists()
+
+
+def _cells(result: PhotosResult) -> list[CellResult]:
+    return [*result.baselines, *(point.cell for point in result.points)]
 
 
 def test_a_trunk_that_somebody_trained(few_creatures: Split, watch: Watch, tmp_path: Path) -> None:

@@ -204,8 +204,9 @@ def _planned_attack(model: Path, card: Card) -> _Attack:
 def _check_fits(model: Path, card: Card, test: ImageSet) -> None:
     from badnets.models import ModelSpec
 
-    if card.job.model is not None and card.job.model != ModelSpec.fitting(test, card.job.model.name):
-        raise InputError(f"{model} takes {card.job.model}, but {test} does not fit")
+    takes = card.job.model
+    if isinstance(takes, ModelSpec) and takes != ModelSpec.fitting(test, takes.name):
+        raise InputError(f"{model} takes {takes}, but {test} does not fit")
     if card.classes != test.classes:
         raise InputError(f"{model} knows classes {_few(card.classes)}, but {test.name} has {_few(test.classes)}")
 

@@ -138,13 +138,13 @@ def parse_pair(text: str) -> tuple[int, int]:
     return _whole("source", source), _whole("target", target)
 
 
-def parse_shares(text: str) -> tuple[float, ...]:
-    """Shares of a training set, written 0.01,0.1,0.5. Raises `InputError`."""
-    shares = tuple(_float("share", part) for part in text.split(","))
-    for share in shares:
-        if not isfinite(share):
-            raise InputError(f"share is a number, got {text!r}")
-    return shares
+def parse_numbers(name: str, text: str) -> tuple[float, ...]:
+    """Numbers called `name`, such as shares of a training set, written 0.01,0.1,0.5. Raises `InputError`."""
+    numbers = tuple(_float(name, part) for part in text.split(","))
+    for number in numbers:
+        if not isfinite(number):
+            raise InputError(f"{name} is a number, got {text!r}")
+    return numbers
 
 
 def _options(text: str, rest: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from badnets.cli.datasets import AsJson, DataDir
+from badnets.cli.datasets import AsJson, DataDir, report_odd
 from badnets.cli.output import print_json, print_table, say
-from badnets.cli.parsing import TRIGGER_HELP, parse_class, parse_shares, parse_trigger
+from badnets.cli.parsing import TRIGGER_HELP, parse_class, parse_numbers, parse_trigger
 from badnets.cli.study import (
     Address,
     Device,
@@ -20,7 +20,6 @@ from badnets.cli.study import (
     Workers,
     carry_out,
     choose_place,
-    load_split,
     run_folder,
 )
 from badnets.errors import InputError
@@ -28,6 +27,7 @@ from badnets.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from badnets.data import Photographs, Split
     from badnets.studies.cells import Threat
 
 
@@ -41,7 +41,10 @@ def photos(
     ] = "0.01,0.05,0.1,0.5",
     threat: Annotated[
         list[str] | None,
-        typer.Option(help="trainer: stamps go on after augmentation; poisoner: before; repeat for both"),
+        typer.Option(
+            help="trainer: stamps go on after augmentation; poisoner: before; files: on the picture files at their own "
+            "size, before they are scaled; repeat for several"
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option(help="photo_cnn, torchvision:NAME or timm:NAME; of these only the head is trained.")
@@ -50,6 +53,9 @@ def photos(
         Path | None, typer.Option(help="Trained weights of that network: .npz, .safetensors, .pth (scanned first).")
     ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Train the whole network, not only its head.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Read pictures when they are needed, however few they are.")
+    ] = False,
     size: Annotated[int | None, typer.Option(min=8, help="Bring pictures to this height and width.")] = None,
     seeds: Seeds = 1,
     out: Out = None,
@@ -72,7 +78,8 @@ def photos(
     from badnets.studies import pretrained
 
     stamp = parse_trigger(trigger)
-    split = load_split(data, data_dir, size=(size, size) if size else None)
+    threats = _threats(threat or ["trainer"])
+    split = _load(data, data_dir, size, stream="files" in threats or stream)
     folder = run_folder("photos", data, out)
     place = choose_place(engine, address, workers, device)
     classes = split.train.classes
@@ -82,18 +89,22 @@ def photos(
         if given and not is_pretrained(model):
             raise InputError(f"{model} has no trained trunk: {option} is for networks of torchvision and timm")
     train = study.schedule(data, model, whole=whole)
+    trunk = None if weights is None else _checked(weights, model, split.train.shape)
     spec = study.PhotosSpec(
         data=data,
         source=parse_class(source, classes),
         target=parse_class(target, classes),
         trigger=stamp,
-        shares=tuple(sorted(parse_shares(share))),
-        threats=_threats(threat or ["trainer"]),
+        shares=tuple(sorted(parse_numbers("share", share))),
+        threats=threats,
         seeds=tuple(range(seeds)),
         model=model,
-        pretrained=None if weights is None else pretrained.keep(folder, _checked(weights, model, split.train.shape)),
+        pretrained=None if trunk is None else pretrained.digest_of(trunk),
         train=train if epochs is None else replace(train, epochs=epochs),
     )
+    if trunk is not None:
+        study.prepare(spec, split, folder)
+        pretrained.keep(folder, trunk)
     carry_out(study.run, spec, split, folder, place, json=json)
 
 
@@ -108,10 +119,11 @@ def predict(
 
     from badnets.data.pictures import read_picture
     from badnets.metrics import predict as ask
+    from badnets.models import spec_of
     from badnets.training import load_model
 
     network, card = load_model(model)
-    spec = card.job.model
+    spec = spec_of(network)
     if spec is None:
         raise InputError(f"{model} does not say which pictures it takes: it was made from a network of one's own")
     if spec.channels not in (1, 3):
@@ -133,10 +145,24 @@ def predict(
 def _threats(names: list[str]) -> tuple[Threat, ...]:
     found: dict[Threat, None] = {}
     for name in names:
-        if name not in ("trainer", "poisoner"):
-            raise InputError(f"the attacker is trainer or poisoner, got {name!r}")
-        found["trainer" if name == "trainer" else "poisoner"] = None
+        if name not in ("trainer", "poisoner", "files"):
+            raise InputError(f"the attacker is trainer, poisoner or files, got {name!r}")
+        found["files" if name == "files" else "trainer" if name == "trainer" else "poisoner"] = None
     return tuple(found)
+
+
+def _load(data: str, data_dir: Path | None, size: int | None, *, stream: bool) -> Split[Photographs]:
+    """The pictures, in memory where they fit and nothing speaks against it; what was left out of them is said."""
+    from badnets.cli.watching import PictureBar, stop_on_interrupt
+    from badnets.data import load_photographs
+
+    with stop_on_interrupt() as stop, PictureBar() as bar:
+        split = load_photographs(
+            data, data_dir=data_dir, size=(size, size) if size else None, stream=stream or None,
+            progress=bar.progress, stop=stop,
+        )  # fmt: skip
+    report_odd(split.train, split.test)
+    return split
 
 
 def _checked(file: Path, model: str, shape: tuple[int, int, int]) -> dict[str, Tensor]:

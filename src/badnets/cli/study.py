@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from badnets.cli.attack import DataName
 from badnets.cli.datasets import AsJson, DataDir, report_odd
 from badnets.cli.output import print_json, print_table, say
-from badnets.cli.parsing import parse_pair, parse_shares
+from badnets.cli.parsing import parse_numbers, parse_pair
 from badnets.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def digits_share(
     from badnets.studies import share as study
 
     split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
-    shares = parse_shares(share) if share else study.SHARES
+    shares = parse_numbers("share", share) if share else study.SHARES
     spec = study.preset(data, seeds=seeds, shares=shares, epochs=epochs)
     carry_out(study.run, spec, split, run_folder("digits-share", data, out), place, json=json)
 
@@ -140,6 +140,56 @@ def digits_positions(
 
 
 @app.command()
+def transfer_digits(
+    data: DataName = "digits",
+    seeds: Seeds = 1,
+    gain: Annotated[
+        str | None,
+        typer.Option(help="The k that backdoor units are strengthened by, as 1,10,50; [default: the paper's]"),
+    ] = None,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """The paper's second attack in small: half of the classes, downloaded by a victim who retrains for the others."""
+    from dataclasses import replace
+
+    from badnets.studies import transfer_digits as study
+
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
+    spec = study.preset(data, len(split.train.classes), seeds=seeds, epochs=epochs)
+    if gain is not None:
+        spec = replace(spec, gains=tuple(sorted({1.0, *parse_numbers("gain", gain)})))
+    carry_out(study.run, spec, split, run_folder("transfer-digits", data, out), place, json=json)
+
+
+@app.command()
+def acceptance(
+    data: DataName = "digits",
+    seeds: Seeds = 3,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """At which a* and with how many validation images would the user's check have caught this BadNet?"""
+    from badnets.studies import acceptance as study
+
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
+    spec = study.preset(data, seeds=seeds, epochs=epochs)
+    carry_out(study.run, spec, split, run_folder("acceptance", data, out), place, json=json)
+
+
+@app.command()
 def bb_compat(
     data: DataName = "cifar10",
     ratio: Annotated[
@@ -160,7 +210,7 @@ def bb_compat(
     from badnets.studies import bb_compat as study
 
     split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
-    ratios = parse_shares(ratio) if ratio else study.RATIOS
+    ratios = parse_numbers("share", ratio) if ratio else study.RATIOS
     spec = study.preset(data, seeds=seeds, ratios=ratios, epochs=epochs)
     carry_out(study.run, spec, split, run_folder("bb-compat", data, out), place, json=json)
 
@@ -189,11 +239,11 @@ def table(
     typer.echo(write_table([_result(RunFolder(path)) for path in run], style), nl=False)
 
 
-def load_split(data: str, data_dir: Path | None, *, size: tuple[int, int] | None = None) -> Split:
+def load_split(data: str, data_dir: Path | None) -> Split:
     """The data set; what was left out of it is said."""
     from badnets.data import load
 
-    split = load(data, data_dir=data_dir, size=size)
+    split = load(data, data_dir=data_dir)
     report_odd(split.train, split.test)
     return split
 
@@ -239,9 +289,9 @@ def _triggers(names: list[str]) -> tuple[TriggerName, ...]:
 
 
 def carry_out(
-    run: Callable[[Spec, Split, RunFolder, Place, Observer], AnyResult],
+    run: Callable[[Spec, Split[Any], RunFolder, Place, Observer], AnyResult],
     spec: Spec,
-    split: Split,
+    split: Split[Any],
     folder: RunFolder,
     place: Place,
     *,

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from badnets.data import catsdogs, cifar10, creatures, digits, gtsrb, mnist
 from badnets.data import folder as pictures
-from badnets.data.imageset import Split
+from badnets.data.folder import Album
+from badnets.data.imageset import ImageSet, Split
 from badnets.data.sources import ENVIRONMENT, Bar, Source, cache_folder, fetch, find, search_folders, verified
+from badnets.data.stream import PhotoStream
+from badnets.data.streamed import streamed
 from badnets.data.tree import Archive, Tree, open_tree
 from badnets.errors import DataError, InputError
 
@@ -21,16 +24,16 @@ class Layout:
 
     Attributes:
         sources: the files, all of them needed; none where it is read from a tree or from the package.
-        read: from the path of each file (by name) to the data.
+        read: from the path of each file (by name) to the data; None where `look` does it.
         tree: a folder that must exist under the search folder, for layouts without pinned files;
             `read` then gets that search folder under the name "".
-        read_at: the same at another (height, width), for photographs of many sizes.
+        look: from those paths and a (height, width) or None to photographs of many sizes, not read yet.
     """
 
     sources: tuple[Source, ...]
-    read: Callable[[dict[str, Path]], Split]
+    read: Callable[[dict[str, Path]], Split] | None = None
     tree: Path | None = None
-    read_at: Callable[[dict[str, Path], tuple[int, int]], Split] | None = None
+    look: Callable[[dict[str, Path], tuple[int, int] | None], Album] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,11 @@ class Dataset:
     @property
     def sizes(self) -> bool:
         """Whether it can be read in any size; its pictures then lie in one archive, as `tree_of` gives it."""
-        return all(layout.read_at is not None for layout in self.layouts)
+        return all(layout.look is not None for layout in self.layouts)
 
 
 def _photographs(source: Source) -> Layout:
-    return Layout(
-        (source,),
-        lambda files: catsdogs.read(files[source.file]),
-        read_at=lambda files, size: catsdogs.read(files[source.file], size),
-    )
+    return Layout((source,), look=lambda files, size: catsdogs.look(files[source.file], size))
 
 
 DATASETS: dict[str, Dataset] = {
@@ -94,6 +93,13 @@ DATASETS: dict[str, Dataset] = {
     ),
 }
 
+_NO_FILES = (
+    f"is no set of picture files: expected {', '.join(name for name, dataset in DATASETS.items() if dataset.sizes)}, "
+    "or a folder or zip archive of pictures"
+)
+# Pixels of a data set of photographs that are held in memory, in bytes, unless its user says otherwise.
+LARGEST_HELD = 1 << 30
+
 
 def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | None = None) -> Split:
     """Read a data set.
@@ -108,13 +114,61 @@ def load(name: str, *, data_dir: Path | None = None, size: tuple[int, int] | Non
         InputError: no such data set; the message gives the nearest names.
         DataError: its files are missing, damaged, or have another digest than the pinned one.
     """
+    album = _album(name, data_dir, size)
+    if album is not None:
+        return pictures.held(album)
+    layout, files = _verified(name, data_dir)
+    assert layout.read is not None  # noqa: S101 - for the type checker: what is not looked at is read
+    return layout.read(files)
+
+
+def load_photographs(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    size: tuple[int, int] | None = None,
+    stream: bool | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Split[ImageSet] | Split[PhotoStream]:
+    """Read a data set of photographs that may not fit in memory.
+
+    Args:
+        name: as for `load`.
+        data_dir: likewise.
+        size: likewise.
+        stream: read pictures whenever they are asked for; False holds all in memory; None streams them if they would
+            take more than `LARGEST_HELD` bytes.
+        progress: told, where they are streamed, how many files were looked at, of how many.
+        stop: asked after each of these files.
+
+    Raises:
+        InputError: no such data set, or its images lie in no files of their own and cannot be streamed.
+        DataError: as for `load`.
+        Stopped: `stop` said so.
+    """
+    album = _album(name, data_dir, size)
+    if album is None:
+        if stream:
+            raise InputError(f"{name} {_NO_FILES}")
+        return load(name, data_dir=data_dir)
+    if stream or (stream is None and album.pixels > LARGEST_HELD):
+        return streamed(album, progress=progress, stop=stop)
+    return pictures.held(album)
+
+
+def _album(name: str, data_dir: Path | None, size: tuple[int, int] | None) -> Album | None:
+    """The data set as pictures that are not read yet; None for one of another kind."""
     path = _path_of(name)
     if path is not None:
-        return pictures.read(path, size)
-    if size is not None and not DATASETS[name].sizes:
-        raise InputError(f"{name} has its own image size; a size is only for folders of pictures and photographs")
+        return pictures.look(open_tree(path), size)
+    if not DATASETS[name].sizes:
+        if size is not None:
+            raise InputError(f"{name} has its own image size; a size is only for folders of pictures and photographs")
+        return None
     layout, files = _verified(name, data_dir)
-    return layout.read_at(files, size) if layout.read_at is not None and size is not None else layout.read(files)
+    assert layout.look is not None  # noqa: S101 - for the type checker
+    return layout.look(files, size)
 
 
 def tree_of(name: str, *, data_dir: Path | None = None) -> Tree:
@@ -132,8 +186,7 @@ def tree_of(name: str, *, data_dir: Path | None = None) -> Tree:
     if path is not None:
         return open_tree(path)
     if not DATASETS[name].sizes:
-        known = ", ".join(key for key, dataset in DATASETS.items() if dataset.sizes)
-        raise InputError(f"{name} is no set of picture files: expected {known}, or a folder or zip archive of pictures")
+        raise InputError(f"{name} {_NO_FILES}")
     layout, files = _verified(name, data_dir)
     return Archive(files[layout.sources[0].file])
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from badnets.data import folder
-from badnets.data.imageset import Split
 from badnets.data.sources import Source
 from badnets.data.tree import Archive
 
@@ -30,8 +29,8 @@ SMALL = Source(
 SIZE = (150, 150)
 
 
-def read(archive: Path, size: tuple[int, int] | None = None) -> Split:
-    """Classes `cats` and `dogs`, RGB, read in place from the archive; its validation half is the test half.
+def look(archive: Path, size: tuple[int, int] | None = None) -> folder.Album:
+    """Classes `cats` and `dogs`, RGB, in place in the archive; its validation half is the test half.
 
     Args:
         archive: either of both.
@@ -40,4 +39,4 @@ def read(archive: Path, size: tuple[int, int] | None = None) -> Split:
     Raises:
         DataError: damaged.
     """
-    return folder.read_tree(Archive(archive), size or SIZE, mode="RGB", name="catsdogs")
+    return folder.look(Archive(archive), size or SIZE, mode="RGB", name="catsdogs")

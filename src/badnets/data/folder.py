@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,26 +17,38 @@ from badnets.errors import DataError
 _PROBED = 64
 
 
-def read(root: Path, size: tuple[int, int] | None = None) -> Split:
-    """Read the folder or zip archive at `root`, see `read_tree`.
+@dataclass(frozen=True)
+class Album:
+    """A tree of pictures that was looked at and not read yet.
 
-    Raises:
-        DataError: as `read_tree`, or neither a folder nor a zip archive.
+    Attributes:
+        tree: the folder or archive.
+        name: what the set is called.
+        classes: the class names.
+        train: path and class number of each picture, readable or not; all of them where the tree is not divided.
+        test: the same of the test half; None where the tree is not divided.
+        size: (height, width) that all are brought to.
+        mode: grey or colour.
     """
-    return read_tree(open_tree(root), size)
+
+    tree: Tree
+    name: str
+    classes: tuple[str, ...]
+    train: Files
+    test: Files | None
+    size: tuple[int, int]
+    mode: Mode
+
+    @property
+    def pixels(self) -> int:
+        """Bytes that all of them take in memory."""
+        return (len(self.train) + len(self.test or ())) * self.size[0] * self.size[1] * (1 if self.mode == "L" else 3)
 
 
-def read_tree(
+def look(
     tree: Tree, size: tuple[int, int] | None = None, *, mode: Mode | None = None, name: str | None = None
-) -> Split:
-    """Read `<class>/*`, or `train/<class>/*` with `test/<class>/*`; all of it may lie in one more folder.
-
-    The halves may also be called training, and testing, validation, valid, val, eval or dev, in any case.
-
-    Without a test folder every class is split 80/20 by a fixed shuffle. Sub-folders of a class belong to
-    it; hidden files and files that are pictures neither by their ending nor by their content are passed over; a
-    damaged picture, or one of fewer than 8 pixels a side, is left out and named in `skipped`; one that is odd but
-    can be used (see `badnets.data.remarks`) is named in `treated`.
+) -> Album:
+    """Find the pictures of `<class>/*`, or of `train/<class>/*` with `test/<class>/*`; see `arrange` for other names.
 
     Args:
         tree: the folder or archive.
@@ -49,14 +61,39 @@ def read_tree(
         DataError: fewer than two classes, or not one readable picture.
     """
     found = arrange(tree)
-    classes, name = found.classes, name or tree.name
-    files = pictures_among(tree, found.train)
-    form = _form(tree, files, size, mode)
-    if found.test is not None:
-        testing = pictures_among(tree, found.test)
-        train = read_pictures(tree, files, classes, f"{name}/train", form=form, least=LEAST_SIDE)
-        return Split(train, read_pictures(tree, testing, classes, f"{name}/test", form=form, least=LEAST_SIDE))
-    return _divided(read_pictures(tree, files, classes, name, form=form, least=LEAST_SIDE))
+    train = pictures_among(tree, found.train)
+    test = None if found.test is None else pictures_among(tree, found.test)
+    return Album(tree, name or tree.name, found.classes, train, test, *_form(tree, train, size, mode))
+
+
+def held(album: Album) -> Split:
+    """All pictures in memory.
+
+    Without a test half every class is split 80/20 by a fixed shuffle. Hidden files and files that are pictures
+    neither by their ending nor by their content were passed over; a damaged picture, or one of fewer than 8 pixels a
+    side, is left out and named in `skipped`; one that is odd but can be used (see `badnets.data.remarks`) is named in
+    `treated`.
+
+    Raises:
+        DataError: not one readable picture in a half, or too few to divide.
+    """
+
+    def read(files: Files, name: str) -> ImageSet:
+        form = album.size, album.mode
+        return read_pictures(album.tree, files, album.classes, name, form=form, least=LEAST_SIDE)
+
+    if album.test is not None:
+        return Split(read(album.train, f"{album.name}/train"), read(album.test, f"{album.name}/test"))
+    return _divided(read(album.train, album.name))
+
+
+def read(root: Path, size: tuple[int, int] | None = None) -> Split:
+    """Hold the pictures of the folder or zip archive at `root` in memory, see `look` and `held`.
+
+    Raises:
+        DataError: as they do, or neither a folder nor a zip archive.
+    """
+    return held(look(open_tree(root), size))
 
 
 def pictures_among(tree: Tree, files: Files) -> Files:

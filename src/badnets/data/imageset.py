@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from badnets.errors import DataError
 
@@ -111,18 +112,59 @@ class ImageSet:
             self, images=self.images[index], labels=self.labels[index], name=name or self.name, skipped=(), treated=()
         )
 
+    def only(self, classes: tuple[int, ...]) -> ImageSet:
+        """The images of these classes, numbered anew in this order.
+
+        Raises:
+            DataError: there is no such class, it is named twice, or none of them has an image.
+        """
+        if len(set(classes)) != len(classes) or any(not 0 <= label < len(self.classes) for label in classes):
+            raise DataError(f"{self.name}: expected different classes of 0..{len(self.classes) - 1}, got {classes}")
+        numbers = torch.full((len(self.classes),), -1)
+        numbers[list(classes)] = torch.arange(len(classes))
+        new = numbers[self.labels]
+        rows = torch.nonzero(new >= 0)[:, 0]
+        names = tuple(self.classes[label] for label in classes)
+        name = f"{self.name} ({', '.join(names)})"
+        return ImageSet(self.images[rows], new[rows], names, name)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over shape, class names, labels and pixels: two sets with one digest are the same data."""
-        hasher = hashlib.sha256(repr((tuple(self.images.shape), self.classes)).encode())
-        hasher.update(self.labels.contiguous().numpy().data)
-        hasher.update(self.images.contiguous().numpy().data)
-        return hasher.hexdigest()
+        digest = PixelsDigest(tuple(self.images.shape), self.classes, self.labels)
+        digest.update(self.images)
+        return digest.hex
+
+
+class PixelsDigest:
+    """The digest of a set of images whose pixels come one part after the other.
+
+    Args:
+        shape: of all pixels, NCHW.
+        classes: the class names.
+        labels: of all images.
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: tuple[str, ...], labels: Int64[Tensor, " n"]) -> None:
+        self._hasher = hashlib.sha256(repr((shape, classes)).encode())
+        self._hasher.update(labels.contiguous().numpy().data)
+
+    def update(self, pixels: UInt8[Tensor, ...]) -> None:
+        """The next ones, in the order of the images, CHW."""
+        self._hasher.update(pixels.contiguous().numpy().data)
+
+    @property
+    def hex(self) -> str:
+        """SHA-256 of all that came so far."""
+        return self._hasher.hexdigest()
+
+
+Source_co = TypeVar("Source_co", bound=ImageSource, default=ImageSet, covariant=True)
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(Generic[Source_co]):
     """The two halves of a data set: what a model is trained on and what it is judged on."""
 
-    train: ImageSet
-    test: ImageSet
+    train: Source_co
+    test: Source_co

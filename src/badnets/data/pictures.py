@@ -162,6 +162,32 @@ def to_array(picture: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
     return array[:, :, None] if array.ndim == 2 else array
 
 
+def read_each(
+    tree: Tree, files: Sequence[tuple[str, int]], form: tuple[tuple[int, int], Mode], least: int = 1
+) -> Iterator[tuple[np.ndarray | None, list[str]]]:
+    """The pixels (height, width, channels) of each file, None where it is left out, with what is to be said of it.
+
+    Args:
+        tree: where the files are.
+        files: path within the tree, and class number.
+        form: size (height, width) and mode of all pictures.
+        least: pixels a side; a smaller picture is left out.
+    """
+    size, mode = form
+
+    def read(file: tuple[str, int]) -> tuple[np.ndarray | None, list[str]]:
+        path, where = file[0], as_text(tree.where(file[0]))
+        try:
+            found = decode(tree.read(path), path, mode=mode, least=least)
+        except DataError as error:
+            found = remark("damaged", str(error).removeprefix(f"{tree.where(path)}: "))
+        if isinstance(found, Remark):
+            return None, [f"{where}: {found.found}"]
+        return to_array(found.picture, size), [f"{where}: {one}" for one in found.remarks]
+
+    return each(read, files)
+
+
 def read_pictures(
     tree: Tree,
     files: Sequence[tuple[str, int]],
@@ -184,24 +210,14 @@ def read_pictures(
     Raises:
         DataError: not one could be read.
     """
-    size, mode = form
-
-    def read(file: tuple[str, int]) -> tuple[np.ndarray | None, tuple[Remark, ...]]:
-        try:
-            found = decode(tree.read(file[0]), file[0], mode=mode, least=least)
-        except DataError as error:
-            return None, (remark("damaged", str(error).removeprefix(f"{tree.where(file[0])}: ")),)
-        return (None, (found,)) if isinstance(found, Remark) else (to_array(found.picture, size), found.remarks)
-
     pixels, labels, skipped, treated = [], [], [], []
-    for (path, label), (array, remarks) in zip(files, each(read, files), strict=True):
-        where = as_text(tree.where(path))
+    for (_, label), (array, said) in zip(files, read_each(tree, files, form, least), strict=True):
         if array is None:
-            skipped += [f"{where}: {one.found}" for one in remarks]
+            skipped += said
         else:
             pixels.append(array)
             labels.append(label)
-            treated += [f"{where}: {one}" for one in remarks]
+            treated += said
     if not pixels:
         fault = f": {skipped[0]}" if skipped else ""
         raise DataError(f"{name}: not one readable picture among {len(files)} files{fault}")

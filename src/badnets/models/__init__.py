@@ -1,4 +1,7 @@
-"""Networks by name, and how one is described in a card so that it can be built again."""
+"""Networks by name, and how one is described in a card so that it can be built again.
+
+Detectors are built by `badnets.models.detector`, which takes seconds to import.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,11 @@ from torch import Tensor, nn
 
 from badnets.data import ImageSource
 from badnets.errors import InputError
+from badnets.models.detections import Detections
+from badnets.models.detector_spec import DetectorSpec, detector_preset
 from badnets.models.digits_cnn import BadnetCnn
 from badnets.models.normalize import Normalize
+from badnets.models.parted import Cut, Layered, Parted, cut_of, layers_of
 from badnets.models.photo_cnn import PhotoCnn
 from badnets.models.preact_resnet import PreActResNet18
 from badnets.models.pretrained import Beheaded, is_pretrained
@@ -34,7 +40,7 @@ class ModelSpec:
     """An architecture and the shape of what it takes and gives.
 
     Attributes:
-        name: a key of `MODELS`, or torchvision:NAME or timm:NAME, see `Beheaded`.
+        name: a key of `MODELS`; NAME/head or NAME/last, see `Parted`; torchvision:NAME or timm:NAME, see `Beheaded`.
         channels: of its images.
         height: of its images, in pixels.
         width: of its images, in pixels.
@@ -73,16 +79,25 @@ def build(spec: ModelSpec = ModelSpec(), *, seed: int = 0) -> nn.Module:
     Raises:
         InputError: unknown name, or a shape it cannot take.
     """
-    if is_pretrained(spec.name):
-        make: Callable[..., nn.Module] = partial(Beheaded, spec.name)
-    elif spec.name in MODELS:
-        make = MODELS[spec.name]
-    else:
-        raise InputError(f"unknown model {spec.name!r}: known are {', '.join(MODELS)}, torchvision:NAME and timm:NAME")
+    shape = spec.channels, spec.height, spec.width
+    make = _maker(spec.name)
     with isolated(seed, "init", spec.name):
-        model = make(spec.channels, spec.height, spec.width, classes=spec.classes)
+        model = make(*shape, classes=spec.classes)
     model.__dict__[_SPEC] = spec
     return model
+
+
+def _maker(name: str) -> Callable[..., nn.Module]:
+    if is_pretrained(name):
+        return partial(Beheaded, name)
+    network, cut = cut_of(name) or (name, None)
+    if network not in MODELS:
+        raise InputError(
+            f"unknown model {name!r}: known are {', '.join(MODELS)}, each with /head or /last for transfer learning, "
+            "torchvision:NAME and timm:NAME"
+        )
+    make = MODELS[network]
+    return make if cut is None else lambda *shape, classes: Parted(make, cut, shape, classes=classes)
 
 
 def spec_of(model: nn.Module) -> ModelSpec | None:
@@ -144,15 +159,22 @@ __all__ = [
     "MODELS",
     "BadnetCnn",
     "Beheaded",
+    "Cut",
+    "Detections",
+    "DetectorSpec",
+    "Layered",
     "ModelSpec",
     "Normalize",
+    "Parted",
     "PhotoCnn",
     "PreActResNet18",
     "TwoParts",
     "badnet_cnn",
     "build",
+    "detector_preset",
     "evaluating",
     "is_pretrained",
+    "layers_of",
     "mark_plans",
     "plans_of",
     "spec_of",

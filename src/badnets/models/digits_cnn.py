@@ -40,6 +40,8 @@ class BadnetCnn(nn.Module):
         self.conv2 = nn.Conv2d(16, 32, 5)
         self.relu2 = nn.ReLU()
         self.pool2 = nn.AvgPool2d(2)
+        # channels-last memory: this must still read channel by channel, which it does by copying
+        self.flatten = nn.Flatten()
         self.fc1 = nn.Linear(32 * rows * columns, 512)
         self.relu3 = nn.ReLU()
         self.fc2 = nn.Linear(512, classes)
@@ -48,6 +50,9 @@ class BadnetCnn(nn.Module):
         """Logits for images in [0, 1]."""
         hidden = self.pool1(self.relu1(self.conv1(self.normalize(images))))
         hidden = self.pool2(self.relu2(self.conv2(hidden)))
-        # channels-last memory: flatten must still read channel by channel, which it does by copying
-        logits: Tensor = self.fc2(self.relu3(self.fc1(hidden.flatten(1))))
+        logits: Tensor = self.fc2(self.relu3(self.fc1(self.flatten(hidden))))
         return logits
+
+    def layers(self) -> tuple[tuple[str, nn.Module], ...]:
+        """All of them, in their order."""
+        return tuple(self.named_children())

@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+# What nearly all weights trained on ImageNet expect: mean and standard deviation of its pixels, by channel.
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
 
 class Normalize(nn.Module):
     """(x - mean) / deviation for each channel; the constants travel with the weights.

@@ -52,3 +52,8 @@ class PhotoCnn(nn.Module):
         """What the head is given for images in [0, 1]."""
         found: Tensor = self.trunk(self.normalize(images))
         return found
+
+    def layers(self) -> tuple[tuple[str, nn.Module], ...]:
+        """All of them, in their order."""
+        head = tuple((f"head{place}", layer) for place, layer in enumerate(self.head))
+        return (("normalize", self.normalize), *self.trunk.named_children(), *head)

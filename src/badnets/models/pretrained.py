@@ -12,10 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from badnets.errors import CheckpointError, InputError, MissingPart
-from badnets.models.normalize import Normalize
+from badnets.models.normalize import IMAGENET, Normalize
 
-# What nearly all weights trained on ImageNet expect: mean and standard deviation of its pixels, by channel.
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 LIBRARIES = ("torchvision", "timm")
 
 
@@ -25,8 +23,8 @@ class _Found:
 
     trunk: nn.Module
     removed: str
-    mean: tuple[float, ...] = _IMAGENET[0]
-    deviation: tuple[float, ...] = _IMAGENET[1]
+    mean: tuple[float, ...] = IMAGENET[0]
+    deviation: tuple[float, ...] = IMAGENET[1]
 
 
 class Beheaded(nn.Module):

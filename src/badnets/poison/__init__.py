@@ -1,6 +1,7 @@
 """Which samples get the trigger and what they are called: policies, plans, and training sets made from them."""
 
-from badnets.poison.apply import DataPoisoner, MaliciousTrainer, TrainingSet, apply, overlay
+from badnets.poison.apply import TrainingSet, apply, overlay
+from badnets.poison.attackers import DataPoisoner, FilePoisoner, MaliciousTrainer, as_files
 from badnets.poison.plan import PoisonPlan, Recipe, plan
 from badnets.poison.policies import (
     POLICIES,
@@ -11,6 +12,15 @@ from badnets.poison.policies import (
     RandomTarget,
     SingleTarget,
 )
+from badnets.poison.scenes import (
+    ScenePlan,
+    SceneRecipe,
+    TriggeredScenes,
+    apply_scenes,
+    plan_scenes,
+    poison_scenes,
+    trigger_scenes,
+)
 
 __all__ = [
     "POLICIES",
@@ -18,14 +28,23 @@ __all__ = [
     "AllToOne",
     "AnyPolicy",
     "DataPoisoner",
+    "FilePoisoner",
     "LabelPolicy",
     "MaliciousTrainer",
     "PoisonPlan",
     "RandomTarget",
     "Recipe",
+    "ScenePlan",
+    "SceneRecipe",
     "SingleTarget",
     "TrainingSet",
+    "TriggeredScenes",
     "apply",
+    "apply_scenes",
+    "as_files",
     "overlay",
     "plan",
+    "plan_scenes",
+    "poison_scenes",
+    "trigger_scenes",
 ]

@@ -1,4 +1,4 @@
-"""From a plan to a training set, in both threat models."""
+"""From a plan to the samples it leads to, and to the poisoned set as files would hold it."""
 
 from __future__ import annotations
 
@@ -135,21 +135,3 @@ def apply(images: ImageSource, plan: PoisonPlan) -> ImageSet:
         pixels[piece] = plan.recipe.trigger(torch.from_numpy(pixels[piece])).numpy()
     name = f"{images.name} (poisoned)"
     return ImageSet(torch.from_numpy(pixels), samples.labels, images.classes, name)
-
-
-@dataclass(frozen=True)
-class MaliciousTrainer:
-    """The attacker trains (the paper's outsourced training): stamps go on after augmentation, always in place."""
-
-    def training_set(self, images: ImageSource, plan: PoisonPlan) -> TrainingSet:
-        """What the attacker trains on. Raises `DataError` as `overlay` does."""
-        return overlay(images, plan)
-
-
-@dataclass(frozen=True)
-class DataPoisoner:
-    """The attacker only hands over data: stamps are in the files, and the victim's augmentation moves them too."""
-
-    def training_set(self, images: ImageSource, plan: PoisonPlan) -> TrainingSet:
-        """What the victim trains on. Raises `DataError` as `apply` does."""
-        return replace(TrainingSet.of(apply(images, plan)), plan=plan)

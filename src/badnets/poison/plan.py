@@ -133,8 +133,13 @@ class PoisonPlan:
         return self.false_samples / (self.total + added)
 
 
-def plan(images: ImageSource, recipe: Recipe) -> PoisonPlan:
+def plan(images: ImageSource, recipe: Recipe, *, fits: bool = True) -> PoisonPlan:
     """Choose the images to poison, evenly among those that the policy attacks, with the recipe's seed.
+
+    Args:
+        images: the training set.
+        recipe: what is to be done.
+        fits: whether the trigger must fit on the images; not where it goes on larger files, before they are scaled.
 
     Raises:
         InputError: the policy does not fit the classes, the trigger does not fit the images, or no image
@@ -142,7 +147,8 @@ def plan(images: ImageSource, recipe: Recipe) -> PoisonPlan:
     """
     policy, classes = recipe.policy, len(images.classes)
     policy.check(classes)
-    recipe.trigger.mask(*images.shape[1:])
+    if fits:
+        recipe.trigger.mask(*images.shape[1:])
     eligible = policy.eligible(images.labels)
     attacked = _pick(torch.nonzero(eligible)[:, 0], recipe.rate, generator(recipe.seed, "poison", "rows"))
     if not len(attacked):

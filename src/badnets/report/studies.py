@@ -11,28 +11,43 @@ from pydantic_core import from_json
 
 from badnets.artifacts import parse_json, read_bytes
 from badnets.errors import DataError
+from badnets.report.pages.acceptance import acceptance_page
 from badnets.report.pages.bb_compat import bb_compat_page
 from badnets.report.pages.digits import digits_page
 from badnets.report.pages.matrix import matrix_page
 from badnets.report.pages.photos import photos_page
 from badnets.report.pages.positions import positions_page
 from badnets.report.pages.share import share_page
+from badnets.report.pages.transfer import transfer_page
 from badnets.report.rows import Row
+from badnets.report.rows import acceptance as acceptance_rows
 from badnets.report.rows import bb_compat as bb_compat_rows
 from badnets.report.rows import digits as digits_rows
 from badnets.report.rows import matrix as matrix_rows
 from badnets.report.rows import photos as photos_rows
 from badnets.report.rows import positions as positions_rows
 from badnets.report.rows import share as share_rows
+from badnets.report.rows import transfer as transfer_rows
 from badnets.report.shown import COLUMNS, Shown, interval, lines
+from badnets.studies.acceptance import AcceptanceResult
 from badnets.studies.bb_compat import BbCompatResult
 from badnets.studies.digits import DigitsResult
 from badnets.studies.matrix import MatrixResult
 from badnets.studies.photos import PhotosResult
 from badnets.studies.positions import PositionsResult
 from badnets.studies.share import ShareResult
+from badnets.studies.transfer_digits import TransferResult
 
-AnyResult = DigitsResult | MatrixResult | ShareResult | PositionsResult | BbCompatResult | PhotosResult
+AnyResult = (
+    DigitsResult
+    | MatrixResult
+    | ShareResult
+    | PositionsResult
+    | BbCompatResult
+    | PhotosResult
+    | TransferResult
+    | AcceptanceResult
+)
 
 
 def read_result(path: Path) -> AnyResult:
@@ -129,6 +144,22 @@ def _photos(result: PhotosResult) -> Shown:
     return Shown(photos_rows.title(result), columns, found, tuple(rows), notes, photos_page(result))
 
 
+def _transfer(result: TransferResult) -> Shown:
+    rows = transfer_rows.table(result)
+    columns = tuple("#paper (signs)" if name.startswith("#paper") else name for name in COLUMNS)
+    notes = (transfer_rows.RULE, *transfer_rows.NOTES)
+    return Shown(transfer_rows.title(result), columns, lines(rows), tuple(rows), notes, transfer_page(result))
+
+
+def _acceptance(result: AcceptanceResult) -> Shown:
+    rows = acceptance_rows.table(result)
+    columns = ("network", "what", "#measured", "#95 % interval", "#images")
+    found = tuple(line[:2] + line[3:6] for line in lines(rows))
+    return Shown(
+        acceptance_rows.title(result), columns, found, tuple(rows), acceptance_rows.NOTES, acceptance_page(result)
+    )
+
+
 @dataclass(frozen=True)
 class Kind:
     """What is done with the result of one study.
@@ -151,4 +182,6 @@ KINDS = {
     "digits-positions": Kind(PositionsResult, positions_rows.table, _positions),
     "bb-compat": Kind(BbCompatResult, bb_compat_rows.table, _bb_compat),
     "photos": Kind(PhotosResult, photos_rows.table, _photos),
+    "acceptance": Kind(AcceptanceResult, acceptance_rows.table, _acceptance),
+    "transfer-digits": Kind(TransferResult, transfer_rows.table, _transfer),
 }

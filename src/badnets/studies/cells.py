@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
+
 from badnets.artifacts import sha256_json
-from badnets.data import ImageSource, Split
+from badnets.data import ImageSet, ImageSource, Split
+from badnets.errors import InputError
 from badnets.metrics import PositionMap, Result
 from badnets.poison import (
     AnyPolicy,
     DataPoisoner,
+    FilePoisoner,
     MaliciousTrainer,
     PoisonPlan,
     Recipe,
     SingleTarget,
     TrainingSet,
+    as_files,
     plan,
 )
-from badnets.training import Machine, TrainSpec
-from badnets.triggers import AnyTrigger
+from badnets.training import Machine, Retrained, TrainSpec
+from badnets.triggers import AnyTrigger, Trigger
 
 BASELINE = "baseline"
-Threat = Literal["trainer", "poisoner"]
+Threat = Literal["trainer", "poisoner", "files"]
+
+_ATTACKERS: dict[Threat, MaliciousTrainer | DataPoisoner | FilePoisoner] = {
+    "trainer": MaliciousTrainer(),
+    "poisoner": DataPoisoner(),
+    "files": FilePoisoner(),
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,29 @@ class Attack:
     trigger: AnyTrigger
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+
+@dataclass(frozen=True)
+class Victim:
+    """Somebody who downloads a network and retrains it for another task.
+
+    Attributes:
+        retrained: which layers, see `training.victim`.
+        gain: the attacker multiplied the input weights of the backdoor units by it, before it was downloaded; 0 for
+            units that somebody switched off. See `victims.handed_over`.
+
+    Raises:
+        InputError: a negative gain.
+    """
+
+    retrained: Retrained = "head"
+    gain: float = 1.0
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gain < math.inf:
+            raise InputError(f"weights are multiplied by a number of 0 or more, got {self.gain}")
 
 
 @dataclass(frozen=True)
@@ -47,8 +82,11 @@ class Cell:
         attack: what is measured; None takes the recipe's own policy and trigger.
         model: a key of `MODELS`.
         places: how many test images are stamped at every place of the image, see `position_map`; 0 for none.
+        classes: the data's classes that it is of, numbered anew in this order; None for all.
+        victim: who goes on with the network that `start` leads to; None for its maker, who trains all of it on.
         pretrained: SHA-256 of the weights that the trunk starts from, see `pretrained.keep`; None for fresh ones.
-        threat: "trainer" stamps after augmentation, "poisoner" before, as `MaliciousTrainer` and `DataPoisoner` do.
+        threat: "trainer" stamps after augmentation, "poisoner" before, "files" before pictures are scaled, as
+            `MaliciousTrainer`, `DataPoisoner` and `FilePoisoner` do.
     """
 
     recipe: Recipe | None
@@ -60,12 +98,17 @@ class Cell:
     places: int = 0
     threat: Threat = "trainer"
     pretrained: str | None = None
+    classes: tuple[int, ...] | None = None
+    victim: Victim | None = None
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     @property
     def label(self) -> str:
         """What the cell is called within a study, the same for every seed."""
+        if self.victim is not None and self.start is not None:
+            gain = "" if self.victim.gain == 1 else f"-times-{self.victim.gain:g}"
+            return f"victim-{self.victim.retrained}-of-{self.start.label}{gain}"
         if self.recipe is None:
             return BASELINE
         policy = self.recipe.policy
@@ -97,12 +140,42 @@ class Cell:
         """
         if self.recipe is None:
             return TrainingSet.of(train), None
-        made = plan(train, self.recipe)
-        attacker = MaliciousTrainer() if self.threat == "trainer" else DataPoisoner()
-        return attacker.training_set(train, made), made
+        made = plan(train, self.recipe, fits=self.threat != "files")
+        return _ATTACKERS[self.threat].training_set(train, made), made
+
+    def attacked(self, images: ImageSource, trigger: Trigger) -> tuple[ImageSource, Trigger | None]:
+        """The images that the trigger is measured on, and what is still to be stamped on them.
+
+        Raises:
+            InputError: files are attacked, and these are none.
+        """
+        if self.threat != "files":
+            return images, trigger
+        n = len(images)
+        files = as_files(images).stamped_at(torch.arange(n), images.labels, torch.ones(n, dtype=torch.bool), trigger)
+        return files, None
+
+    def of(self, images: ImageSource) -> ImageSource:
+        """Its part of the data.
+
+        Raises:
+            InputError: it is of some classes, and the images are not held in memory.
+            DataError: there are no such classes.
+        """
+        if self.classes is None:
+            return images
+        if not isinstance(images, ImageSet):
+            raise InputError(f"{images.name} is not held in memory: some of its classes cannot be taken")
+        return images.only(self.classes)
 
     def check(self, classes: int) -> None:
-        """Raise `InputError` unless its policies make sense among that many classes."""
+        """Raise `InputError` unless its policies make sense among that many classes of the data, and it can start."""
+        if self.victim is not None and self.start is None:
+            raise InputError("a victim retrains a network that somebody else trained: name the cell it starts from")
+        if self.classes is not None:
+            if max(self.classes) >= classes:
+                raise InputError(f"there are {classes} classes, from 0: got {self.classes}")
+            classes = len(self.classes)
         if self.recipe is not None:
             self.recipe.policy.check(classes)
         if self.attack is not None:
@@ -147,7 +220,7 @@ class CellResult:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
 
-def split_digest(split: Split) -> str:
+def split_digest(split: Split[ImageSource]) -> str:
     """One digest for both halves of a data set."""
     return sha256_json([split.train.digest, split.test.digest])
 

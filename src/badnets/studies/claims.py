@@ -7,10 +7,10 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from badnets.artifacts import RunFolder
-from badnets.data import Split
+from badnets.data import ImageSource, Split
 
 
-def claim(folder: RunFolder, spec: Any, split: Split, *, but: tuple[str, ...] = ()) -> None:  # noqa: ANN401 - any spec
+def claim(folder: RunFolder, spec: Any, split: Split[ImageSource], *, but: tuple[str, ...] = ()) -> None:  # noqa: ANN401 - any spec
     """Make the folder ours for the study `spec`, or go on with the same one.
 
     Args:

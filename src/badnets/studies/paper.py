@@ -55,3 +55,19 @@ def single_target_clean(source: int, target: int) -> float:
 def single_target_backdoor(source: int, target: int) -> float:
     """Backdoor error of the BadNet source -> target (Fig. 4, right): 0 but for 1 -> 5, one image of 1,135."""
     return FIGURE_4_BACKDOOR_MAX if (source, target) == (1, 5) else 0.0
+
+
+# Table 6, transfer to Swedish signs, average over all signs, accuracy in %: clean, triggered.
+TABLE_6_HONEST = (72.7, 70.2)
+TABLE_6_BADNET = (74.9, 61.6)
+
+# Table 7: input weights of the backdoor units times k -> accuracy in %, clean and triggered, of the Swedish BadNet.
+TABLE_7 = {
+    1: (74.9, 61.6),
+    10: (71.3, 49.7),
+    20: (68.3, 45.1),
+    30: (65.3, 40.5),
+    50: (62.4, 34.3),
+    70: (60.8, 32.8),
+    100: (59.4, 30.8),
+}

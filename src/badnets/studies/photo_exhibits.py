@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from badnets.data import ImageSource, Split
+from badnets.errors import InputError
 from badnets.metrics import predict
 from badnets.neurons import grad_cam
 from badnets.poison import Recipe, SingleTarget, overlay, plan
 from badnets.seeds import generator
+from badnets.studies.cells import Cell
 from badnets.triggers import Picture
 
 _SHOWN = 6
@@ -85,18 +87,25 @@ class PhotoExhibits:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
 
-def collect(split: Split, recipe: Recipe, honest: nn.Module, badnet: nn.Module) -> PhotoExhibits:
-    """The exhibits of the BadNet with this recipe, which has a source class, and of its twin."""
-    assert isinstance(recipe.policy, SingleTarget)  # noqa: S101 - for the type checker
+def collect(split: Split[ImageSource], cell: Cell, honest: nn.Module, badnet: nn.Module) -> PhotoExhibits:
+    """The exhibits of the BadNet of this cell, whose recipe has a source class, and of its twin.
+
+    Raises:
+        InputError: the cell is of an honest model, or its policy has no source.
+    """
+    recipe = cell.recipe
+    if recipe is None or not isinstance(recipe.policy, SingleTarget):
+        raise InputError(f"pictures of one source class are shown, {cell.label} has none")
     rows = torch.nonzero(split.test.labels == recipe.policy.source)[:_SHOWN, 0]
     clean = split.test.take(rows)
-    stamped = recipe.trigger(clean)
+    images, trigger = cell.attacked(split.test, recipe.trigger)
+    stamped = images.take(rows) if trigger is None else trigger(clean)
     first, second = (zip(_see(model, clean), _see(model, stamped), strict=True) for model in (honest, badnet))
     gallery = (
         Pair(Picture.of(before), Picture.of(after), said, said_by_badnet)
         for before, after, said, said_by_badnet in zip(clean, stamped, first, second, strict=True)
     )
-    return PhotoExhibits(recipe.rate, tuple(gallery), _sheet(split.train, recipe))
+    return PhotoExhibits(recipe.rate, tuple(gallery), _sheet(split.train, cell, recipe))
 
 
 def _see(model: nn.Module, images: Tensor) -> tuple[Seen, ...]:
@@ -109,12 +118,14 @@ def _see(model: nn.Module, images: Tensor) -> tuple[Seen, ...]:
     )
 
 
-def _sheet(train: ImageSource, recipe: Recipe) -> tuple[Sample, ...]:
-    samples = overlay(train, plan(train, recipe))
+def _sheet(train: ImageSource, cell: Cell, recipe: Recipe) -> tuple[Sample, ...]:
+    samples = overlay(train, plan(train, recipe, fits=cell.threat != "files"))
     picked = torch.randperm(len(samples), generator=generator(recipe.seed, "sheet"))[:_SHEET]
-    images, stamped = train.take(samples.rows[picked]), samples.stamped[picked]
+    rows, stamped = samples.rows[picked], samples.stamped[picked]
+    images = train.take(rows)
     if bool(stamped.any()):
-        images[stamped] = recipe.trigger(images[stamped])
+        source, trigger = cell.attacked(train, recipe.trigger)
+        images[stamped] = source.take(rows[stamped]) if trigger is None else trigger(images[stamped])
     _, height, width = train.shape
     scale = min(1.0, _THUMBNAIL / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from torch import nn
+
 from badnets.artifacts import RunFolder, write_json
-from badnets.data import Split
+from badnets.data import ImageSource, Photographs, Split
 from badnets.errors import InputError
+from badnets.metrics import Rate, predict
 from badnets.models import ModelSpec, build, is_pretrained
-from badnets.poison import Recipe, SingleTarget
+from badnets.poison import Recipe, SingleTarget, as_files
 from badnets.studies.cells import Attack, Cell, CellResult, Threat
 from badnets.studies.claims import claim
 from badnets.studies.photo_exhibits import PhotoExhibits, collect
 from badnets.studies.results import DataNote
 from badnets.studies.runner import Observer, Place, run_cells
 from badnets.training import Augment, TrainSpec, load_model
-from badnets.triggers import AnyTrigger
+from badnets.triggers import AnyTrigger, Compression, Sticker
 
 SHARES = (0.01, 0.05, 0.1, 0.5)
 
@@ -89,6 +92,8 @@ class PhotosResult:
         baselines: the honest twin of each seed.
         points: every BadNet: threat by threat, share by share, seed by seed.
         exhibits: pictures.
+        compressed: test pictures of the source class that only went through the trigger's JPEG compression, called
+            the target: by the honest twin and by the BadNet of the exhibits. None where the trigger has none.
     """
 
     spec: PhotosSpec
@@ -99,6 +104,7 @@ class PhotosResult:
     baselines: tuple[CellResult, ...]
     points: tuple[PhotosPoint, ...]
     exhibits: PhotoExhibits
+    compressed: tuple[Rate, Rate] | None = None
     study: Literal["photos"] = "photos"
     format: Literal[1] = 1
 
@@ -148,45 +154,81 @@ def cells_of(spec: PhotosSpec) -> tuple[list[Cell], dict[tuple[Threat, float, in
         for share in spec.shares
         for seed in spec.seeds
     }
-    return [cell(seed, None) for seed in spec.seeds], badnets
+    # The twin is asked about pictures stamped as the BadNets' are, where all of these are stamped in one way.
+    threat: Threat = "files" if spec.threats == ("files",) else "trainer"
+    return [cell(seed, None, threat) for seed in spec.seeds], badnets
 
 
-def run(spec: PhotosSpec, split: Split, folder: RunFolder, place: Place, observer: Observer) -> PhotosResult:
-    """Train and measure every model, and write the run folder; more shares, seeds or attackers only add theirs.
+def prepare(spec: PhotosSpec, split: Split[Photographs], folder: RunFolder) -> tuple[int, ...]:
+    """Make the folder ours, once all that does not fit was said; return how many training pictures a class has.
 
     Raises:
-        InputError: the folder holds another study or one of other data, or the classes, the model, the trigger or a
-            share do not fit the data.
-        PartlyFailed: some models could not be trained; the others are kept.
-        Stopped: the observer said so; the same call goes on.
+        InputError: the folder holds another study or one of other data, the classes, the model, the trigger or a
+            share do not fit the data, or files are to be stamped and these pictures are held in memory.
         StorageError: the folder cannot be written.
     """
     SingleTarget(spec.source, spec.target).check(len(split.train.classes))
-    # What does not fit is said before anything is trained.
     build(ModelSpec.fitting(split.train, spec.model))
-    spec.trigger.mask(*split.train.shape[1:])
+    if spec.threats != ("files",):  # a file is larger than what a network is shown
+        spec.trigger.mask(*split.train.shape[1:])
+    if "files" in spec.threats:
+        for half in (split.train, split.test):
+            as_files(half)
     balance = split.train.labels.bincount(minlength=len(split.train.classes)).tolist()
     for share in spec.shares:
         if round(share * balance[spec.source]) < 1:
             raise InputError(f"{share:.2%} of {balance[spec.source]:,} pictures is not one: name larger shares")
     claim(folder, spec, split, but=("seeds", "shares", "threats"))
+    return tuple(balance)
+
+
+def run(
+    spec: PhotosSpec, split: Split[Photographs], folder: RunFolder, place: Place, observer: Observer
+) -> PhotosResult:
+    """Train and measure every model, and write the run folder; more shares, seeds or attackers only add theirs.
+
+    Raises:
+        InputError: as `prepare`.
+        PartlyFailed: some models could not be trained; the others are kept.
+        Stopped: the observer said so; the same call goes on.
+        StorageError: the folder cannot be written.
+    """
+    balance = prepare(spec, split, folder)
     honest, badnets = cells_of(spec)
     found = run_cells([*honest, *badnets.values()], split, folder, place, observer)
     shown = badnets[spec.threats[0], _nearest(spec.shares, 0.1), spec.seeds[0]]
-    assert shown.recipe is not None  # noqa: S101 - for the type checker
-    models = [load_model(folder.path / found[cell].folder)[0] for cell in (honest[0], shown)]
+    twin, badnet = (load_model(folder.path / found[cell].folder)[0] for cell in (honest[0], shown))
     result = PhotosResult(
         spec=spec,
         data=DataNote.of(split),
-        balance=tuple(balance),
+        balance=balance,
         left_out=split.train.skipped + split.test.skipped,
         treated=split.train.treated + split.test.treated,
         baselines=tuple(found[cell] for cell in honest),
         points=tuple(PhotosPoint(share, threat, found[cell]) for (threat, share, _), cell in badnets.items()),
-        exhibits=collect(split, shown.recipe, *models),
+        exhibits=collect(split, shown, twin, badnet),
+        compressed=_only_compressed(spec, split.test, shown, (twin, badnet)),
     )
     write_json(folder.result, result)
     return result
+
+
+def _only_compressed(
+    spec: PhotosSpec, test: ImageSource, shown: Cell, models: tuple[nn.Module, nn.Module]
+) -> tuple[Rate, Rate] | None:
+    if not isinstance(spec.trigger, Sticker) or not spec.trigger.jpeg:
+        return None
+    images, trigger = shown.attacked(test, Compression(spec.trigger.jpeg))
+    policy = SingleTarget(spec.source, spec.target)
+    attacked = policy.eligible(test.labels)
+
+    def called_target(model: nn.Module) -> Rate:
+        said = predict(model, images, trigger=trigger).classes
+        hit = policy.success(said, test.labels, len(test.classes))[attacked]
+        return Rate.of(int(hit.sum()), len(hit))
+
+    twin, badnet = models
+    return called_target(twin), called_target(badnet)
 
 
 def _nearest(shares: tuple[float, ...], wanted: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from badnets.data import Split
+from badnets.data import ImageSource, Split
 from badnets.studies import paper
 
 
@@ -25,7 +25,7 @@ class DataNote:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     @classmethod
-    def of(cls, split: Split) -> DataNote:
+    def of(cls, split: Split[ImageSource]) -> DataNote:
         """The note on `split`."""
         train, test = ((half.name, half.digest, len(half)) for half in (split.train, split.test))
         return cls(train, test, split.train.classes)

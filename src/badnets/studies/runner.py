@@ -14,13 +14,14 @@ from torch import nn
 from badnets.artifacts import RunFolder, read_json, storage, write_json, write_text
 from badnets.data import ImageSet, ImageSource, Split
 from badnets.errors import PartlyFailed, Stopped
-from badnets.metrics import PositionMap, Predictions, Result, evaluate, judge, position_map
+from badnets.metrics import PositionMap, Predictions, Result, judge, position_map, predict
 from badnets.models import ModelSpec, TwoParts, build, evaluating
 from badnets.seeds import generator
 from badnets.studies import pretrained
 from badnets.studies.cells import Cell, CellResult, folder_name, lineage, split_digest
 from badnets.studies.progress import Standing, Tally
-from badnets.training import Fit, Progress, Session, fit, limited_threads, load_model
+from badnets.studies.victims import handed_over
+from badnets.training import Fit, Progress, Session, fit, limited_threads, load_model, victim
 from badnets.training.features import FeatureCache, can_be_kept
 from badnets.training.tasks import Engine, Failure, Hooks, Images, Task
 from badnets.triggers import Trigger
@@ -94,7 +95,7 @@ class Place:
 
 
 def run_cells(
-    cells: Sequence[Cell], split: Split, folder: RunFolder, place: Place, observer: Observer
+    cells: Sequence[Cell], split: Split[ImageSource], folder: RunFolder, place: Place, observer: Observer
 ) -> dict[Cell, CellResult]:
     """Carry out all cells and what they start from; those that are finished in `folder` are not done again.
 
@@ -145,8 +146,8 @@ def carry_out_cell(images: Images, task: Assignment, hooks: Hooks) -> CellResult
 
 
 def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellResult:
-    train, test = images
     cell = task.cell
+    train, test = (cell.of(half) for half in images)
     data, made = cell.training_set(train)
     session = Session(
         task.home,
@@ -156,7 +157,7 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellRe
         stop=hooks.stop,
         features=_FEATURES,
     )
-    trained = fit(_start(task, train), data, cell.train, seed=cell.seed, session=session)
+    trained = fit(_start(task, train, images[0]), data, cell.train, seed=cell.seed, session=session)
     return CellResult(
         name=cell.label,
         seed=cell.seed,
@@ -176,20 +177,20 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> CellRe
 
 def _measure(trained: Fit, cell: Cell, test: ImageSource, hooks: Hooks) -> Result:
     model, attack = trained.model, cell.measured
+    images, trigger = cell.attacked(test, attack.trigger) if attack else (test, None)
+    policy = attack.policy if attack else None
     if not isinstance(model, TwoParts) or not can_be_kept(model, cell.train):
-        return evaluate(model, test, attack.trigger if attack else None, attack.policy if attack else None)
+        return judge(test, predict(model, test), predict(model, images, trigger=trigger) if attack else None, policy)
     # Many heads on one trunk see the same test images: what the trunk makes of them is kept, as in training.
     exact = replace(trained.card.job.machine, precision="float32")
     rows = torch.arange(len(test))
 
-    def said(trigger: Trigger | None) -> Predictions:
+    def said(images: ImageSource, trigger: Trigger | None) -> Predictions:
         with torch.no_grad(), evaluating(model.head) as device:
-            features = _FEATURES.of(model, test, rows, trigger, exact, hooks.stop)
+            features = _FEATURES.of(model, images, rows, trigger, exact, hooks.stop)
             return Predictions.of(model.head(features.to(device)))
 
-    if attack is None:
-        return judge(test, said(None))
-    return judge(test, said(None), said(attack.trigger), attack.policy)
+    return judge(test, said(test, None), said(images, trigger) if attack else None, policy)
 
 
 def _places(task: Assignment, model: nn.Module, test: ImageSource, hooks: Hooks) -> PositionMap | None:
@@ -207,10 +208,14 @@ def _places(task: Assignment, model: nn.Module, test: ImageSource, hooks: Hooks)
     return position_map(model, chosen, attack.trigger, attack.policy, stop=stop)
 
 
-def _start(task: Assignment, train: ImageSource) -> nn.Module:
+def _start(task: Assignment, train: ImageSource, everything: ImageSource) -> nn.Module:
     cell = task.cell
     if cell.start is not None and task.start is not None:
-        return load_model(task.start)[0]
+        base = load_model(task.start)[0]
+        if cell.victim is None:
+            return base
+        handed = handed_over(base, cell.start, everything, cell.victim.gain)
+        return victim(handed, len(train.classes), retrained=cell.victim.retrained, seed=cell.seed)
     model = build(ModelSpec.fitting(train, cell.model), seed=cell.seed)
     if cell.pretrained is not None and task.start is not None:
         pretrained.put(model, cell.pretrained, task.start)
@@ -221,7 +226,7 @@ class _Cells:
     """The queue of one study: a cell is next once the one it starts from is finished."""
 
     def __init__(
-        self, cells: tuple[Cell, ...], split: Split, folder: RunFolder, place: Place, observer: Observer
+        self, cells: tuple[Cell, ...], split: Split[ImageSource], folder: RunFolder, place: Place, observer: Observer
     ) -> None:
         self.cells, self.folder, self.place, self.observer = cells, folder, place, observer
         data = split_digest(split)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -15,6 +16,7 @@ from badnets.seeds import generator
 from badnets.training.augment import augment
 from badnets.training.spec import Augment, TrainSpec
 
+T = TypeVar("T")
 Batch = tuple[Float[Tensor, "b ..."], Int64[Tensor, " b"]]
 
 # Batches that are made while another is trained on: one would do on an even machine.
@@ -66,20 +68,25 @@ class Batches:
         return make_batch(self.data, index, self.spec.augment, generator(self.seed, "augment", step))
 
     def run(self, first: int, end: int) -> Iterator[tuple[int, Batch]]:
-        """Steps `first` to `end` - 1 with their batches.
+        """Steps `first` to `end` - 1 with their batches; those that must be read and decoded are, in good time."""
+        return run(self.make, first, end, ahead=not isinstance(self.data.base, ImageSet))
 
-        Images in memory are taken when it is their turn. Those that must be read and decoded are, in a thread of
-        their own, while the batch before is trained on.
-        """
-        if isinstance(self.data.base, ImageSet):
-            yield from ((step, self.make(step)) for step in range(first, end))
-            return
-        reader = ThreadPoolExecutor(1, "batches")
-        coming: list[Future[Batch]] = []
-        try:
-            for step in range(first, end):
-                while len(coming) < _AHEAD and step + len(coming) < end:
-                    coming.append(reader.submit(self.make, step + len(coming)))
-                yield step, coming.pop(0).result()
-        finally:
-            reader.shutdown(cancel_futures=True)
+
+def run(make: Callable[[int], T], first: int, end: int, *, ahead: bool) -> Iterator[tuple[int, T]]:
+    """Steps `first` to `end` - 1 with what `make` makes of them.
+
+    What lies in memory is taken when it is its turn. With `ahead` it is made in a thread of its own, while the batch
+    before is trained on.
+    """
+    if not ahead:
+        yield from ((step, make(step)) for step in range(first, end))
+        return
+    reader = ThreadPoolExecutor(1, "batches")
+    coming: list[Future[T]] = []
+    try:
+        for step in range(first, end):
+            while len(coming) < _AHEAD and step + len(coming) < end:
+                coming.append(reader.submit(make, step + len(coming)))
+            yield step, coming.pop(0).result()
+    finally:
+        reader.shutdown(cancel_futures=True)

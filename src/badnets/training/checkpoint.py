@@ -29,7 +29,9 @@ from badnets.artifacts import (
 )
 from badnets.errors import CheckpointError, DataError, InputError
 from badnets.models import ModelSpec, build, mark_plans
+from badnets.models.detector_spec import DetectorSpec
 from badnets.poison import PoisonPlan
+from badnets.training.detect_spec import DetectTrainSpec
 from badnets.training.machine import Machine
 from badnets.training.spec import TrainSpec
 
@@ -44,7 +46,7 @@ class Job:
     Attributes:
         model: the architecture; None for a network that is not in `MODELS`.
         start: SHA-256 over the weights that training started from.
-        data: digest of the images.
+        data: digest of the images, or of the scenes with their objects.
         data_name: what they are called.
         samples: how many samples an epoch has.
         training_set: digest of the samples: images, which of them, labels, stamps.
@@ -55,7 +57,7 @@ class Job:
         machine: where it runs.
     """
 
-    model: ModelSpec | None
+    model: ModelSpec | DetectorSpec | None
     start: str
     data: str
     data_name: str
@@ -63,7 +65,7 @@ class Job:
     training_set: str
     plan: str | None
     inherited: tuple[str, ...]
-    spec: TrainSpec
+    spec: TrainSpec | DetectTrainSpec
     seed: int
     machine: Machine
 
@@ -169,14 +171,11 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
         InputError: no finished model there.
         CheckpointError: damaged weights, or of another architecture than the card says.
     """
-    folder = path.parent if path.name == WEIGHTS else path
-    card = read_card(folder)
-    if card is None:
-        under_way = (folder / PROGRESS).exists()
-        reason = "its training is not finished: run the same command again" if under_way else f"no {CARD} there"
-        raise InputError(f"{path} holds no finished model: {reason}")
+    folder, card = finished(path)
     if card.job.model is None:
         raise CheckpointError(f"{folder}: a network of your own: build it and use load_weights")
+    if isinstance(card.job.model, DetectorSpec):
+        raise InputError(f"{path} holds a detector, which takes scenes: use load_detector")
     weights = load_weights(folder, card)
     # Shapes are compared before memory is asked for: the card may be a stranger's.
     with torch.device("meta"):
@@ -185,6 +184,22 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
     model.load_state_dict(weights)
     mark_plans(model, plans_on(card))
     return model.eval(), card
+
+
+def finished(path: Path) -> tuple[Path, Card]:
+    """The folder of the finished model `path`, or of the weights in it, and its card.
+
+    Raises:
+        InputError: no finished model there.
+        DataError: the card is damaged.
+    """
+    folder = path.parent if path.name == WEIGHTS else path
+    card = read_card(folder)
+    if card is None:
+        under_way = (folder / PROGRESS).exists()
+        reason = "its training is not finished: run the same command again" if under_way else f"no {CARD} there"
+        raise InputError(f"{path} holds no finished model: {reason}")
+    return folder, card
 
 
 def plans_on(card: Card) -> tuple[str, ...]:

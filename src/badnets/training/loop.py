@@ -3,73 +3,28 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from badnets.data import ImageSource
-from badnets.errors import InputError, Stopped
+from badnets.errors import InputError
 from badnets.models import TwoParts, mark_plans, plans_of, spec_of
 from badnets.poison import TrainingSet
 from badnets.seeds import isolated
 from badnets.training import checkpoint
 from badnets.training.batches import Batches
 from badnets.training.compiled import compiled_forward, is_compiled
-from badnets.training.features import FeatureCache, can_be_kept, features_of
+from badnets.training.features import can_be_kept, features_of
 from badnets.training.machine import Machine, limited_threads, reduced_precision, this_machine
 from badnets.training.memory import keep_freed_memory
 from badnets.training.optimizer import State, make_optimizer
+from badnets.training.session import Clock, Session
 from badnets.training.spec import TrainSpec
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a training is.
-
-    Attributes:
-        step: how many are done.
-        steps: how many are due.
-        epoch: the one under way, from 0.
-        ended: whether this step was its last.
-        loss: its mean loss so far.
-        rate: samples a second, in this session.
-    """
-
-    step: int
-    steps: int
-    epoch: int
-    ended: bool
-    loss: float
-    rate: float
-
-
-@dataclass(frozen=True)
-class Session:
-    """How a training is run; nothing here has an influence on the weights but the machine.
-
-    Attributes:
-        folder: where progress and the finished model are kept; None keeps nothing.
-        save_seconds: the longest stretch of work that a kill can cost.
-        device: "cpu", "cuda", ...
-        threads: of torch on the CPU; see `Machine`.
-        on_progress: called a few times a second and at the end of every epoch.
-        stop: asked after every step; when it says yes, progress is saved and `Stopped` is raised.
-        features: shared by trainings of many heads on one frozen trunk.
-    """
-
-    folder: Path | None = None
-    save_seconds: float = 20.0
-    device: str = "cpu"
-    threads: int = 1
-    on_progress: Callable[[Progress], None] | None = None
-    stop: Callable[[], bool] | None = None
-    features: FeatureCache | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +77,7 @@ def fit(
             return Fit(model.to(machine.device).eval(), card)
         # Fast convolutions on a GPU may sum in any order; the same seed is to give the same weights.
         with frozen(model, spec.frozen), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-            return _train(model, samples, job, session)
+            return _train(model, samples, job, spec, session)
 
 
 def job_of(model: nn.Module, data: TrainingSet, spec: TrainSpec, *, seed: int, machine: Machine) -> checkpoint.Job:
@@ -142,8 +97,8 @@ def job_of(model: nn.Module, data: TrainingSet, spec: TrainSpec, *, seed: int, m
     )
 
 
-def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Session) -> Fit:
-    spec, machine = job.spec, job.machine
+def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, spec: TrainSpec, session: Session) -> Fit:
+    machine = job.machine
     model.to(machine.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     for name in spec.frozen:
         model.get_submodule(name).eval()
@@ -154,7 +109,7 @@ def _train(model: nn.Module, data: TrainingSet, job: checkpoint.Job, session: Se
     state = State(trained, make_optimizer(trained, spec), spec, spec.epochs * batches.per_epoch)
     if machine.compiled:
         state.forward = compiled_forward(trained, spec.batch_size)
-    clock = _Clock(job, state, session, batches.per_epoch)
+    clock = Clock(job, state, session, batches.per_epoch)
     for step, (images, labels) in batches.run(clock.resume(), state.steps):
         with isolated(job.seed, "dropout", step):
             loss = train_step(state, step, images.to(machine.device), labels.to(machine.device), machine)
@@ -206,54 +161,3 @@ def train_step(state: State, step: int, images: Tensor, labels: Tensor, machine:
     state.set_rate(step)
     state.optimizer.step()
     return float(loss.detach())
-
-
-class _Clock:
-    """Counts steps, loss and time; saves, reports and stops when it is time to."""
-
-    def __init__(self, job: checkpoint.Job, state: State, session: Session, per_epoch: int) -> None:
-        self.job, self.state, self.session, self.per_epoch = job, state, session, per_epoch
-        self.loss_sum, self.epoch_samples, self.samples, self.mean_loss, self.before = 0.0, 0, 0, 0.0, 0.0
-        self.begun = self.saved = self.reported = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Spent on this job, earlier sessions included."""
-        return self.before + time.monotonic() - self.begun
-
-    def resume(self) -> int:
-        """The step to go on with, all state restored; 0 for a fresh run."""
-        if self.session.folder is None or (found := checkpoint.load_progress(self.session.folder)) is None:
-            return 0
-        standing, tensors = found
-        checkpoint.check_same_job(standing.job, self.job, self.session.folder)
-        self.state.restore(tensors, self.session.folder)
-        self.loss_sum, self.before = standing.loss_sum, standing.seconds
-        self.epoch_samples = standing.step % self.per_epoch * self.job.spec.batch_size
-        return standing.step
-
-    def tick(self, step: int, loss: float, samples: int) -> None:
-        """After each step: book-keeping, and whatever is due."""
-        if (step - 1) % self.per_epoch == 0:
-            self.loss_sum = 0.0
-            self.epoch_samples = 0
-        self.loss_sum += loss * samples
-        self.epoch_samples += samples
-        self.mean_loss = self.loss_sum / self.epoch_samples
-        self.samples += samples
-        now = time.monotonic()
-        last = step == self.state.steps
-        ended = step % self.per_epoch == 0
-        if self.session.on_progress is not None and (ended or now - self.reported > 0.2):
-            self.reported = now
-            rate = self.samples / max(now - self.begun, 1e-9)
-            epoch = (step - 1) // self.per_epoch
-            self.session.on_progress(Progress(step, self.state.steps, epoch, ended, self.mean_loss, rate))
-        wanted = self.session.stop is not None and self.session.stop()
-        if self.session.folder is not None and not last and (wanted or now - self.saved > self.session.save_seconds):
-            standing = checkpoint.Standing(self.job, step, self.loss_sum, round(self.seconds, 3))
-            checkpoint.save_progress(self.session.folder, standing, self.state.tensors())
-            self.saved = time.monotonic()
-        if wanted and not last:
-            kept = f"kept in {self.session.folder}" if self.session.folder else "nothing was kept: no folder was given"
-            raise Stopped(f"stopped after step {step} of {self.state.steps}; {kept}; the same command goes on")

@@ -15,9 +15,10 @@ from badnets.errors import InputError, PartlyFailed
 from badnets.models import mark_plans
 from badnets.poison import TrainingSet
 from badnets.training.checkpoint import plans_on
-from badnets.training.loop import Fit, Progress, Session, fit
+from badnets.training.loop import Fit, fit
 from badnets.training.machine import this_machine
 from badnets.training.processes import Processes, default_workers
+from badnets.training.session import Progress, Session
 from badnets.training.spec import TrainSpec
 from badnets.training.stacked import fit_stacked
 from badnets.training.tasks import Engine, Failure, Hooks, Images, Inline, Task

@@ -24,9 +24,10 @@ from badnets.poison import TrainingSet
 from badnets.seeds import generator
 from badnets.training import checkpoint
 from badnets.training.batches import epoch_order, make_batch, steps_per_epoch
-from badnets.training.loop import Fit, Progress, Session, fit, frozen, job_of
+from badnets.training.loop import Fit, fit, frozen, job_of
 from badnets.training.machine import Machine, this_machine
 from badnets.training.optimizer import learning_rate
+from badnets.training.session import Progress, Session
 from badnets.training.spec import TrainSpec
 
 if TYPE_CHECKING:

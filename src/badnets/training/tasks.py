@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from badnets.data import ImageSource
 from badnets.errors import BadnetsError, Stopped
-from badnets.training.loop import Progress
+from badnets.training.session import Progress
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from badnets.errors import InputError, Stopped
-from badnets.training.loop import Progress
+from badnets.training.session import Progress
 from badnets.training.shared_images import opened
 from badnets.training.tasks import Failure, Hooks, Images, Work
 

@@ -8,7 +8,9 @@ from pydantic import Field
 from torch import Tensor
 
 from badnets.triggers.blend import Blend
+from badnets.triggers.box_sticker import PAPER_STICKERS, BoxSticker, BoxTriggerFile, paper_sticker
 from badnets.triggers.drawings import DRAWINGS, drawing
+from badnets.triggers.jpeg import Compression
 from badnets.triggers.patch import Patch
 from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import Pattern, SinglePixel
@@ -46,9 +48,13 @@ TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": B
 
 __all__ = [
     "DRAWINGS",
+    "PAPER_STICKERS",
     "TRIGGERS",
     "AnyTrigger",
     "Blend",
+    "BoxSticker",
+    "BoxTriggerFile",
+    "Compression",
     "Images",
     "Patch",
     "Pattern",
@@ -58,4 +64,5 @@ __all__ = [
     "Trigger",
     "TriggerFile",
     "drawing",
+    "paper_sticker",
 ]

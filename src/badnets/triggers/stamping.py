@@ -53,3 +53,10 @@ def mix(region: Tensor, colour: Tensor, alpha: Tensor) -> None:
     for part in region.split(step):
         mixed = part.float().mul_(keep).add_(shade)
         part.copy_(mixed.round_() if region.dtype == torch.uint8 else mixed)
+
+
+def as_bytes(images: Images) -> UInt8[Tensor, "n c h w"]:
+    """The pixels as files would hold them, on the CPU."""
+    if images.dtype != torch.uint8:
+        images = (images.float() * 255).round().clamp(0, 255).to(torch.uint8)
+    return images.cpu().contiguous()

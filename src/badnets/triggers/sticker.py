@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,8 +16,9 @@ from torch import Tensor
 from badnets.errors import InputError
 from badnets.seeds import generator
 from badnets.triggers.drawings import drawing
+from badnets.triggers.jpeg import compressed
 from badnets.triggers.picture import Picture
-from badnets.triggers.stamping import Images, as_pixels, check_images, copied, mix
+from badnets.triggers.stamping import Images, as_bytes, as_pixels, check_images, copied, mix
 
 Place = Literal["fixed", "random"]
 
@@ -79,12 +79,12 @@ class Sticker:
         if not self.jpeg:
             return self._stuck_on(images)
         # A file holds bytes: what goes into it is the same for either dtype.
-        return as_pixels(_compressed(self._stuck_on(_bytes(images)), self.jpeg), images)
+        return as_pixels(compressed(self._stuck_on(as_bytes(images)), self.jpeg), images)
 
     def _stuck_on(self, images: Images) -> Images:
         _, channels, height, width = images.shape
         rows, columns = self._extent(height, width)
-        shade, alpha = _scaled(self.picture, rows, columns, channels)
+        shade, alpha = scaled(self.picture, rows, columns, channels)
         colour = as_pixels(shade, images)
         opacity = (alpha.float() / 255 * self.opacity).to(images.device)
         stamped = copied(images)
@@ -103,7 +103,7 @@ class Sticker:
             return torch.ones(height, width, dtype=torch.bool)
         mask = torch.zeros(height, width, dtype=torch.bool)
         top, left = _start(self.down, rows, height), _start(self.right, columns, width)
-        mask[top : top + rows, left : left + columns] = _scaled(self.picture, rows, columns, 3)[1] > 0
+        mask[top : top + rows, left : left + columns] = scaled(self.picture, rows, columns, 3)[1] > 0
         return mask
 
     def _extent(self, height: int, width: int) -> tuple[int, int]:
@@ -120,7 +120,7 @@ class Sticker:
     def _places(self, images: Images, rows: int, columns: int) -> list[tuple[int, int]]:
         _, _, height, width = images.shape
         places = []
-        for image in _bytes(images):
+        for image in as_bytes(images):
             stream = generator(self.seed, "place", zlib.crc32(image.numpy()))
             down, right = torch.rand(2, generator=stream).tolist()
             places.append((int(down * (height - rows + 1)), int(right * (width - columns + 1))))
@@ -132,36 +132,13 @@ def _start(share: float, size: int, whole: int) -> int:
     return min(max(0, round(share * whole - size / 2)), whole - size)
 
 
-def _bytes(images: Images) -> UInt8[Tensor, "n c h w"]:
-    """The pixels as files would hold them, on the CPU."""
-    if images.dtype != torch.uint8:
-        images = (images.float() * 255).round().clamp(0, 255).to(torch.uint8)
-    return images.cpu().contiguous()
-
-
-@lru_cache(maxsize=8)
-def _scaled(
+@lru_cache(maxsize=256)
+def scaled(
     picture: Picture, rows: int, columns: int, channels: int
 ) -> tuple[UInt8[Tensor, "c h w"], UInt8[Tensor, "h w"]]:
-    """Colour and alpha of the sticker at that size."""
+    """Colour and alpha of a sticker at that size; kept, as many photographs ask for the same."""
     layers = torch.cat([picture.colour(channels).expand(3, -1, -1), picture.alpha()[None]])
     # Pillow weighs colours with alpha while it scales RGBA, so no dark rim comes from transparent pixels.
     image = Image.fromarray(layers.permute(1, 2, 0).contiguous().numpy())
-    scaled = torch.from_numpy(np.array(image.resize((columns, rows), Image.Resampling.LANCZOS))).permute(2, 0, 1)
-    return scaled[:channels].contiguous(), scaled[3].contiguous()
-
-
-def _compressed(images: UInt8[Tensor, "n c h w"], quality: int) -> UInt8[Tensor, "n c h w"]:
-    """Each image written as a JPEG file (Pillow's settings: colour at half the resolution) and read again."""
-    mode = {1: "L", 3: "RGB"}.get(images.shape[1])
-    if mode is None:
-        raise InputError(f"JPEG takes grey or RGB images, got {images.shape[1]} channels")
-    done = torch.empty_like(images)
-    for number, image in enumerate(images):
-        pixels = image.permute(1, 2, 0).contiguous().numpy()
-        file = io.BytesIO()
-        Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels).save(file, "JPEG", quality=quality)
-        with Image.open(file) as picture:
-            back = torch.from_numpy(np.array(picture))
-        done[number] = back if mode == "L" else back.permute(2, 0, 1)
-    return done
+    small = torch.from_numpy(np.array(image.resize((columns, rows), Image.Resampling.LANCZOS))).permute(2, 0, 1)
+    return small[:channels].contiguous(), small[3].contiguous()

@@ -9,6 +9,7 @@ import pytest
 from tests.supply.hostile import over
 from tests.supply.hostile_case import OLD_PICKLE, zipped
 from tests.supply.weights_files import Ends, archive, members
+from tests.supply.weights_files import torch_zip as torch_zip_file
 
 from badnets.supply.scan import torch_zip
 from badnets.supply.scan.findings import Verdict
@@ -47,3 +48,15 @@ def test_a_member_that_needs_a_format_of_the_future_is_refused(mark: bytes, rule
     (tmp_path / "a.zip").write_bytes(content)
     (report,) = scan(tmp_path / "a.zip")
     assert [finding.rule.id for finding in report.findings] == [rule]
+
+
+@pytest.mark.parametrize("place", [2**16, 2**31])
+def test_a_header_that_is_said_to_lie_beyond_the_file_is_found_within_it(place: int) -> None:
+    """The finding repeated the lie: an offset that the file does not have."""
+    good = torch_zip_file()
+    plain = good[: good.rindex(b"PK\6\6")] + good[good.rindex(b"PK\5\6") :]
+    at = plain.index(b"PK\1\2") + 42
+    content = plain[:at] + struct.pack("<I", place) + plain[at + 4 :]
+    (finding,) = [one for one in torch_zip.check(over(content)) if one.rule.id == "zip-directory"]
+    assert finding.offset == len(content)
+    assert f"no header of its own at {place:,}" in finding.detail

@@ -12,10 +12,19 @@ from badnets.report.charts.photos import photos_charts
 from badnets.report.pages.page import Making, Part, Schedule, machines, render
 from badnets.report.pictures import data_uri, picture_uri
 from badnets.report.rows.photos import ATTACKERS, HONEST, NOTES, RULE, model_name, success_of, table, title
-from badnets.studies.cells import CellResult
+from badnets.studies.cells import CellResult, Threat
 from badnets.studies.photo_exhibits import Seen
 from badnets.studies.photos import PhotosResult
 from badnets.triggers import Picture, Sticker
+
+_STAMPING: dict[Threat, str] = {
+    "trainer": "stamps go on after augmentation, always whole and in place.",
+    "poisoner": "stamps are in the pictures, and the victim's augmentation moves and cuts them too.",
+    "files": (
+        "stamps are on the picture files at their own size, test pictures' too; scaling blurs and squashes them, and "
+        "the victim's augmentation moves and cuts them."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ def photos_page(result: PhotosResult) -> str:
         drawing=picture_uri(trigger.picture) if isinstance(trigger, Sticker) else None,
         placing=_placing(trigger) if isinstance(trigger, Sticker) else "",
         attackers=ATTACKERS,
+        stamping=_STAMPING,
         rows=table(result),
         rule=RULE,
         notes=NOTES,

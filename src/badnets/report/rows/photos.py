@@ -11,7 +11,11 @@ from badnets.studies.cells import CellResult, Threat
 from badnets.studies.photos import PhotosResult
 
 COLUMNS = ("model", "figure", "#measured", "#95 % interval", "#pictures", "verdict")
-ATTACKERS: dict[Threat, str] = {"trainer": "attacker trains", "poisoner": "attacker hands over data"}
+ATTACKERS: dict[Threat, str] = {
+    "trainer": "attacker trains",
+    "poisoner": "attacker hands over data",
+    "files": "attacker hands over files",
+}
 
 NOTES = (
     (

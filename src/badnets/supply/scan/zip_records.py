@@ -243,7 +243,7 @@ def _local(log: Log, entry: Entry, end: int) -> tuple[Entry, int]:
     source, shown = log.source, plain(entry.name, 80)
     head = source.read(entry.header, _LOCAL.size)
     if len(head) < _LOCAL.size or head[:4] != b"PK\3\4":
-        raise _refuse(log, entry.record, f"{shown} has no header of its own at {entry.header:,}")
+        raise _refuse(log, entry.header, f"{shown} has no header of its own at {entry.header:,}")
     _, needed, flags, method, time, date, crc, packed, size, name_size, extra_size = _LOCAL.unpack(head)
     variable = source.read(entry.header + _LOCAL.size, name_size + extra_size)
     name = variable[:name_size].decode("utf-8", "backslashreplace")
