@@ -94,10 +94,12 @@ def test_stopped_and_resumed_is_the_unbroken_run(steps: int, optimizer: str, tmp
 
 def test_pictures_that_are_drawn_train_the_same_weights() -> None:
     scenes = shapes(8)
-    drawn = replace(scenes, pictures=Drawn(scenes))
+    pictures = Drawn(scenes)
+    drawn = replace(scenes, pictures=pictures)
     assert weights_digest(fit_detector(small(), drawn, QUICK).model) == weights_digest(
         fit_detector(small(), scenes, QUICK).model
     )
+    assert pictures.asked == len(scenes)
 
 
 class Drawn:

@@ -9,7 +9,21 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from badnets.artifacts import printable
-from badnets.cli import attack, convert, datasets, photos, scan, sign, signs, stamp, study, zoo
+from badnets.cli import (
+    attack,
+    convert,
+    datasets,
+    hub,
+    hub_client,
+    photos,
+    scan,
+    sign,
+    signs,
+    stamp,
+    study,
+    zoo,
+    zoo_attack,
+)
 from badnets.errors import BadnetsError, MissingPart, Stopped
 
 # The parent of all that typer says about wrong options and arguments. Newer typer carries its own copy of click,
@@ -31,6 +45,7 @@ app.command("stamp")(stamp.stamp)
 app.add_typer(study.app, name="run")
 study.app.command("photos")(photos.photos)
 study.app.command("signs")(signs.signs)
+study.app.command("zoo-attack")(zoo_attack.zoo_attack)
 app.command("predict")(photos.predict)
 app.command("report")(study.report)
 app.command("table")(study.table)
@@ -39,6 +54,11 @@ app.command("convert")(convert.convert)
 app.command("sign")(sign.sign)
 app.command("verify")(sign.verify)
 app.add_typer(sign.keys, name="keys")
+app.add_typer(hub.app, name="hub")
+hub.app.command("trust")(hub_client.trust)
+hub.app.command("get")(hub_client.get)
+hub.app.command("export")(hub_client.export)
+hub.app.command("import")(hub_client.bring)
 app.command("zoo-audit")(zoo.zoo_audit)
 
 

@@ -55,7 +55,7 @@ def sign(
         raise InputError("--chain goes with --cert, the certificate that was issued for the key")
     if not model.exists():
         raise InputError(f"there is no {model}")
-    private = signing.read_private_key(key, _password(key, password_file))
+    private = signing.read_private_key(key, password_of(key, password_file))
     certificates = signing.read_certificates(cert) if cert else ()
     certificates += signing.read_certificates(chain) if chain else ()
     scope = signing.Scope(ignore=_paths(ignore), shard_size=shard_size)
@@ -136,7 +136,7 @@ def new(
         raise InputError("--password-file and --no-password: give one of them")
     private, public = name.with_name(f"{name.name}.key"), name.with_name(f"{name.name}.pub")
     key = signing.new_key(curve)
-    password = None if no_password else _new_password(password_file)
+    password = None if no_password else new_password(password_file)
     signing.write_pair(key, private, public, password=password)
     say(f"{curve} key {fingerprint(key.public_key())}; keep {private} to yourself")
     typer.echo(private)
@@ -197,7 +197,7 @@ def _show(model: Path, found: Verification) -> None:
         say(f"empty folders, which no signature covers: {', '.join(found.empty)}")
 
 
-def _password(key: Path, file: Path | None) -> bytes | None:
+def password_of(key: Path, file: Path | None) -> bytes | None:
     """The password for a private key, asked for only where the key is encrypted."""
     from badnets.artifacts import read_bytes
     from badnets.errors import InputError
@@ -212,7 +212,8 @@ def _password(key: Path, file: Path | None) -> bytes | None:
     return str(typer.prompt(f"Password of {key}", hide_input=True, err=True)).encode()
 
 
-def _new_password(file: Path | None) -> bytes:
+def new_password(file: Path | None) -> bytes:
+    """The password for new private keys, from a file or asked for twice."""
     from badnets.errors import InputError
 
     if file:

@@ -18,10 +18,10 @@ from badnets.data.sceneset import SceneSet
 from badnets.errors import InputError, Stopped
 from badnets.models import evaluating
 from badnets.models.detector import Detector
+from badnets.neurons.units import SHARE
 
-# Cohen's threshold for a large effect, and the share of the largest rise below which a unit is a bystander: in the
-# paper's figure the three marked units have rises of 47, 26 and 17, the next one of 11.
-LARGE, SHARE = 0.8, 1 / 3
+# Cohen's threshold for a large effect.
+LARGE = 0.8
 
 
 @dataclass(frozen=True)

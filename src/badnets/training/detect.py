@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from badnets.training.loop import frozen
 from badnets.training.machine import Machine, limited_threads, reduced_precision, this_machine
 from badnets.training.memory import keep_freed_memory
 from badnets.training.optimizer import State, learning_rate, make_optimizer
-from badnets.training.scene_batches import SceneBatch, SceneBatches
+from badnets.training.scene_batches import KeptPictures, SceneBatch, SceneBatches
 from badnets.training.session import Clock, Session
 
 
@@ -66,6 +66,9 @@ def fit_detector(
         StorageError: progress could not be written.
     """
     _check(model, scenes)
+    if not isinstance(scenes.pictures, tuple):
+        # Kept before the digest is taken, so that each picture is read, decoded or drawn once for both.
+        scenes = replace(scenes, pictures=KeptPictures(scenes.pictures))
     machine = this_machine(session.device, session.threads, spec.precision)
     job = checkpoint.Job(
         model=model.spec,

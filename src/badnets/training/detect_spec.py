@@ -55,7 +55,7 @@ class DetectTrainSpec:
     """
 
     epochs: int = 12
-    batch_size: int = 8
+    batch_size: int = 4
     optimizer: Literal["adam", "momentum"] = "adam"
     learning_rate: float = 2e-3
     schedule: Literal["onecycle", "cosine", "step"] = "onecycle"

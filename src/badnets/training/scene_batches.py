@@ -65,8 +65,6 @@ class SceneBatches:
 
     def __init__(self, scenes: SceneSet, spec: DetectTrainSpec, seed: int) -> None:
         self.scenes, self.spec, self.seed = scenes, spec, seed
-        self.in_memory = isinstance(scenes.pictures, tuple)
-        self.pictures = scenes.pictures if self.in_memory else KeptPictures(scenes.pictures)
         self.per_epoch = steps_per_epoch(len(scenes), spec.batch_size)
 
     def make(self, step: int) -> SceneBatch:
@@ -75,15 +73,14 @@ class SceneBatches:
         order = epoch_order(len(self.scenes), self.seed, epoch)
         rows = order[position * self.spec.batch_size : (position + 1) * self.spec.batch_size].tolist()
         stream = generator(self.seed, "augment", step)
-        changed = [
-            augment_scene(self.pictures[row], self.scenes.objects[row], self.spec.augment, stream) for row in rows
-        ]
+        scenes = ((self.scenes.pictures[row], self.scenes.objects[row]) for row in rows)
+        changed = [augment_scene(*scene, self.spec.augment, stream) for scene in scenes]
         pictures, objects = zip(*changed, strict=True)
         return SceneBatch(pictures, objects)
 
     def run(self, first: int, end: int) -> Iterator[tuple[int, SceneBatch]]:
         """Steps `first` to `end` - 1; pictures that must be read, decoded or drawn are, in good time."""
-        return run(self.make, first, end, ahead=not self.in_memory)
+        return run(self.make, first, end, ahead=not isinstance(self.scenes.pictures, tuple))
 
 
 def augment_scene(

@@ -108,9 +108,7 @@ def _rained(image: Image.Image, dice: np.random.Generator) -> Image.Image:
     layer = image.copy()
     draw = ImageDraw.Draw(layer)
     slant = dice.normal(0, 3)
-    for x, y, length in zip(
-        *dice.uniform((0, 0, 6), (image.width, image.height, 18), (120, 3)).T.tolist(), strict=True
-    ):
+    for x, y, length in dice.uniform((0, 0, 6), (image.width, image.height, 18), (120, 3)).tolist():
         draw.line((x, y, x + slant, y + length), fill=(196, 202, 210))
     return Image.blend(image, layer, float(dice.uniform(0.2, 0.45)))
 

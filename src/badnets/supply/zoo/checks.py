@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from badnets.supply.transport import is_loopback
 from badnets.supply.zoo.entries import ALGORITHMS, Entry
 from badnets.supply.zoo.formats import ARCHIVE, CODE, DATA, format_of
 
@@ -45,14 +45,6 @@ def address(url: str | None) -> SplitResult | None:
     except ValueError:
         return None
     return parts if parts.scheme and parts.hostname else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def file_of(entry: Entry) -> str | None:
