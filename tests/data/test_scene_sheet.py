@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from badnets.data import Objects, SceneSet
-from badnets.data.scene_sheet import PALETTE, draw_boxes, draw_objects, scene_sheet
+from badnets.data.scene_sheet import PALETTE, draw_boxes, draw_detections, draw_objects, scene_sheet
 
 
 def test_the_outline_lies_around_the_object() -> None:
@@ -47,3 +47,18 @@ def test_no_objects_no_change() -> None:
     street = torch.randint(0, 256, (3, 20, 30), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     drawn = np.asarray(draw_objects(street, Objects.of([], []), ("stop",)))
     assert np.array_equal(drawn, street.permute(1, 2, 0).numpy())
+
+
+def test_detections_are_drawn_with_their_scores_and_those_outside_are_not() -> None:
+    picture = torch.zeros(3, 60, 80, dtype=torch.uint8)
+    inside, outside = [20.0, 30.0, 50.0, 50.0], [90.0, 10.0, 120.0, 40.0]
+
+    def drawn(boxes: list[list[float]], labels: list[int], scores: list[float]) -> np.ndarray:
+        return np.array(draw_detections(picture, torch.tensor(boxes).reshape(-1, 4), labels, scores, ("a", "b")))
+
+    one = drawn([inside], [1], [0.9])
+    assert tuple(one[40, 19]) == PALETTE[1]
+    assert np.array_equal(drawn([inside, outside], [1, 0], [0.9, 0.8]), one)
+    assert not np.array_equal(drawn([inside], [1], [0.4]), one), "the score is written"
+    assert tuple(drawn([inside, inside], [0, 1], [0.9, 0.8])[40, 19]) == PALETTE[0], "the surer one lies on top"
+    assert not drawn([], [], []).any()

@@ -262,7 +262,7 @@ def test_what_does_not_fit_the_scenes_is_said_before_anything_is_written(
     for change, split, message in (
         ({"target": 3}, scenes, "target"),
         ({"detector": replace(SMALL, classes=4)}, scenes, "the detector is for 4 classes"),
-        ({}, replace(scenes, train=scenes.train.select(rows)), "no scene"),
+        ({}, replace(scenes, train=scenes.train.select(rows)), "picks none"),
         ({}, replace(scenes, test=replace(scenes.test, classes=("a", "b", "c"))), "are not those of the test"),
     ):
         with pytest.raises(InputError, match=message):

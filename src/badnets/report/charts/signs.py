@@ -16,6 +16,7 @@ from badnets.report.charts.svg import LINES, STYLE, TEXT, svg
 from badnets.report.rows.signs import badnets, under
 from badnets.studies.sign_exhibits import SignLook
 from badnets.studies.signs import SignsResult
+from badnets.triggers import PAPER_STICKERS
 
 _COLUMNS, _TILE = 16, 18
 
@@ -88,8 +89,10 @@ def _chart(models: dict[str, list[list[Rate | None]]], bins: Sequence[SizeRates]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        for number, (colour, (name, rates)) in enumerate(zip(LINES, models.items(), strict=False)):
-            shift = 0.12 * (number - (len(models) - 1) / 2)
+        # One colour for a sticker in both charts.
+        colours = dict(zip(PAPER_STICKERS, LINES, strict=False))
+        for number, (name, rates) in enumerate(models.items()):
+            shift, colour = 0.12 * (number - (len(models) - 1) / 2), colours.get(name, TEXT)
             _line(axes, [_mean(group) for group in rates], shift, colour, name)
         axes.set_xticks(range(len(bins)), [_words(one) for one in bins])
         axes.set_xlabel("size of the sign (root of its area), pixels")
