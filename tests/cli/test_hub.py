@@ -207,10 +207,16 @@ def test_passwords(badnets: Call) -> None:
     assert badnets("hub", "refresh", "hub").code == 0, "the online keys have none"
 
 
-def test_serve_says_where_and_ends_with_control_c(badnets: Call, hub: str) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_and_ends_when_told(badnets: Call, hub: str, end: signal.Signals) -> None:
     badnets("hub", "publish", "hub", "lab/a", "model")
     command = [str(Path(sys.executable).with_name("badnets")), "hub", "serve", "hub", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what runs in the background
+    try:
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, deaf)
+    with running:
         assert running.stdout is not None
         assert running.stderr is not None
         url = running.stdout.readline().decode().strip()
@@ -220,7 +226,7 @@ def test_serve_says_where_and_ends_with_control_c(badnets: Call, hub: str) -> No
             with Client(trusted).at_work() as client:
                 client.get("lab/a", Path("out"))
         finally:
-            running.send_signal(signal.SIGINT)
+            running.send_signal(end)
         assert running.wait(timeout=60) == 130
         assert b"Traceback" not in running.stderr.read()
     del hub

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -215,6 +216,9 @@ def serve(
     """Serve a hub on this machine, for trying; any web server or bucket can serve it to others."""
     from badnets.supply.hub.server import address, server_of
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # What a shell starts in the background is born deaf to Ctrl-C, and a server has no other end.
+        signal.signal(number, signal.default_int_handler)
     with server_of(folder, port) as server:
         say(f"serving {folder} to this machine only; Ctrl-C ends it")
         typer.echo(address(server))
