@@ -225,10 +225,11 @@ def test_serve_says_where_and_ends_when_told(badnets: Call, hub: str, end: signa
             trusted = trust(Path("home"), Path(ROOT).read_bytes(), [url])
             with Client(trusted).at_work() as client:
                 client.get("lab/a", Path("out"))
-        finally:
             running.send_signal(end)
-        assert running.wait(timeout=60) == 130
-        assert b"Traceback" not in running.stderr.read()
+            assert running.wait(timeout=60) == 130
+            assert b"Traceback" not in running.stderr.read()
+        finally:
+            running.kill()  # leaving the block waits for it, whatever went wrong
     del hub
 
 
