@@ -189,12 +189,12 @@ class TestTheStudy:
         self, finished: tuple[RunFolder, BbCompatResult, Split], tmp_path: Path
     ) -> None:
         folder, result, split = finished
-        before = {path.name: path.stat().st_mtime_ns for path in folder.path.glob("models/*/*.safetensors")}
+        before = {path: path.stat().st_mtime_ns for path in folder.path.glob("models/*/*.safetensors")}
         spec = replace(result.spec, ratios=(0.02, 0.05, 0.1), seeds=(0,))
         again = bb_compat.run(spec, split, folder, Place(Inline()), Quiet())
-        after = {path.name: path.stat().st_mtime_ns for path in folder.path.glob("models/*/*.safetensors")}
+        after = {path: path.stat().st_mtime_ns for path in folder.path.glob("models/*/*.safetensors")}
         assert again.at(0.1) == result.at(0.1)[:1]
-        assert {name: after[name] for name in before} == before
+        assert {path: after[path] for path in before} == before
         with pytest.raises(InputError, match="another"):
             bb_compat.run(replace(spec, target=1), split, folder, Place(Inline()), Quiet())
         assert not (tmp_path / "models").exists()

@@ -93,8 +93,8 @@ def _maker(name: str) -> Callable[..., nn.Module]:
     network, cut = cut_of(name) or (name, None)
     if network not in MODELS:
         raise InputError(
-            f"unknown model {name!r}: known are {', '.join(MODELS)}, each with /head or /last for transfer learning, "
-            "torchvision:NAME and timm:NAME"
+            f"unknown model {name!r}: known are {', '.join(MODELS)}, torchvision:NAME and timm:NAME, and for transfer "
+            "learning NAME/head and NAME/last"
         )
     make = MODELS[network]
     return make if cut is None else lambda *shape, classes: Parted(make, cut, shape, classes=classes)
