@@ -78,7 +78,11 @@ class PhotoStream:
     def __post_init__(self) -> None:
         if not len(self.paths) == len(self.labels) > 0:
             raise DataError(f"{self.name}: {len(self.paths)} files but {len(self.labels)} labels")
-        object.__setattr__(self, "_pool", ThreadPoolExecutor(self.threads or os.cpu_count() or 1, "photographs"))
+        object.__setattr__(self, "_pool", ThreadPoolExecutor(self._threads, "photographs"))
+
+    @property
+    def _threads(self) -> int:
+        return self.threads or os.cpu_count() or 1
 
     def __reduce__(self) -> tuple[Callable[..., PhotoStream], tuple[Any, ...]]:
         """Threads stay behind: another process starts its own. The digest is computed once for all of them."""
@@ -133,15 +137,17 @@ class PhotoStream:
             DataError: a file cannot be read any more.
             InputError: the stamp does not fit on a picture.
         """
-        channels, height, width = self.shape
-        pixels = np.empty((len(rows), height, width, channels), np.uint8)
+        pixels = np.empty((len(rows), *self.shape), np.uint8)
+        chosen = rows.tolist()
+        waiting = iter(range(len(chosen)))
 
-        def read(place: int, row: int) -> None:
-            pixels[place] = self._read(row)
+        def read() -> None:  # a task of its own for each picture would cost nearly as much as a small picture
+            for place in waiting:  # all threads draw from this one, so that none waits for another's large picture
+                pixels[place] = self._read(chosen[place]).transpose(2, 0, 1)
 
-        for _ in self._pool.map(read, range(len(rows)), rows.tolist()):
-            pass  # an error comes out here
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        for task in [self._pool.submit(read) for _ in range(min(self._threads, len(rows)))]:
+            task.result()  # an error comes out here
+        return torch.from_numpy(pixels)
 
     def _read(self, row: int) -> np.ndarray:
         path = self.paths[row]

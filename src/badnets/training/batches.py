@@ -57,14 +57,16 @@ class Batches:
     def __init__(self, data: TrainingSet, spec: TrainSpec, seed: int) -> None:
         self.data, self.spec, self.seed = data, spec, seed
         self.per_epoch = steps_per_epoch(len(data), spec.batch_size)
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._ordered = (-1, torch.empty(0, dtype=torch.int64))
 
     def make(self, step: int) -> Batch:
-        """The batch of that step, the same whichever steps were asked for before."""
+        """The batch of that step, the same whichever steps were asked for before; threads may ask at once."""
         epoch, position = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, epoch_order(len(self.data), self.seed, epoch)
-        index = self._order[position * self.spec.batch_size : (position + 1) * self.spec.batch_size]
+        ordered, order = self._ordered
+        if epoch != ordered:
+            order = epoch_order(len(self.data), self.seed, epoch)
+            self._ordered = epoch, order
+        index = order[position * self.spec.batch_size : (position + 1) * self.spec.batch_size]
         return make_batch(self.data, index, self.spec.augment, generator(self.seed, "augment", step))
 
     def run(self, first: int, end: int) -> Iterator[tuple[int, Batch]]:
@@ -75,13 +77,13 @@ class Batches:
 def run(make: Callable[[int], T], first: int, end: int, *, ahead: bool) -> Iterator[tuple[int, T]]:
     """Steps `first` to `end` - 1 with what `make` makes of them.
 
-    What lies in memory is taken when it is its turn. With `ahead` it is made in a thread of its own, while the batch
-    before is trained on.
+    What lies in memory is taken when it is its turn. With `ahead` it is made in threads of its own, while the batch
+    before is trained on: one can read and decode while another scales and stamps.
     """
     if not ahead:
         yield from ((step, make(step)) for step in range(first, end))
         return
-    reader = ThreadPoolExecutor(1, "batches")
+    reader = ThreadPoolExecutor(_AHEAD, "batches")
     coming: list[Future[T]] = []
     try:
         for step in range(first, end):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,8 @@ class SceneBatch:
 class KeptPictures:
     """Pictures of others, each read, decoded or drawn once as long as there is room; then anew each time.
 
+    Threads may ask at once.
+
     Pickled, it is empty: whoever gets it reads anew, which costs less than to send and hold all pixels twice.
 
     Args:
@@ -37,6 +40,7 @@ class KeptPictures:
         self.base, self.room = base, room
         self._all = room
         self._kept: dict[int, Tensor] = {}
+        self._keeping = threading.Lock()
 
     def __reduce__(self) -> tuple[type[KeptPictures], tuple[Pictures, int]]:
         return KeptPictures, (self.base, self._all)
@@ -48,9 +52,10 @@ class KeptPictures:
         if index in self._kept:
             return self._kept[index]
         picture = self.base[index]
-        if picture.nbytes <= self.room:
-            self.room -= picture.nbytes
-            self._kept[index] = picture
+        with self._keeping:
+            if picture.nbytes <= self.room and index not in self._kept:
+                self.room -= picture.nbytes
+                self._kept[index] = picture
         return picture
 
 
