@@ -52,7 +52,17 @@ def refused(outcome: Outcome) -> str:
     return outcome.err
 
 
-TRIGGERS_IN_WORDS = ["pixel", "pattern", "patch", "blend", "sticker", "sticker:bomb,place=random,jpeg=70"]
+TRIGGERS_IN_WORDS = [
+    "pixel",
+    "pattern",
+    "patch",
+    "blend",
+    "sticker",
+    "sticker:bomb,place=random,jpeg=70",
+    "sinusoid:amplitude=0.3,frequency=4",
+    "low-frequency:waves=3,seed=5",
+    "warp:strength=2,grid=3",
+]
 
 
 def test_all_triggers_are_driven_below() -> None:

@@ -27,7 +27,7 @@ from badnets.poison import (
     overlay,
     plan,
 )
-from badnets.triggers import TRIGGERS, Blend, Patch, Pattern, SinglePixel, Sticker
+from badnets.triggers import TRIGGERS, Blend, LowFrequency, Patch, Pattern, SinglePixel, Sinusoid, Sticker, Warp
 
 K = 5
 
@@ -78,7 +78,16 @@ def test_random_target_is_even() -> None:
 @pytest.mark.parametrize("policy", POLICY_CASES, ids=repr)
 @pytest.mark.parametrize(
     "trigger",
-    [SinglePixel(), Pattern(), Patch.square(), Blend(), Sticker(size=0.3, place="random", jpeg=80, seed=3)],
+    [
+        SinglePixel(),
+        Pattern(),
+        Patch.square(),
+        Blend(),
+        Sticker(size=0.3, place="random", jpeg=80, seed=3),
+        Sinusoid(),
+        LowFrequency(),
+        Warp(),
+    ],
     ids=lambda t: t.kind,
 )
 @pytest.mark.parametrize("mode", ["add", "replace"])
@@ -101,7 +110,21 @@ def test_every_policy_with_every_trigger(policy: AnyPolicy, trigger: Pattern, mo
 
 
 def test_all_triggers_are_driven_above() -> None:
-    assert set(TRIGGERS) == {"pixel", "pattern", "patch", "blend", "sticker"}
+    assert set(TRIGGERS) == {"pixel", "pattern", "patch", "blend", "sticker", "sinusoid", "low-frequency", "warp"}
+
+
+def test_clean_labels() -> None:
+    """Without a rate only images of the target are stamped, and no label is false."""
+    images = image_set()
+    made = plan(images, Recipe(AllToOne(2), Sinusoid(), rate=0.0, mode="replace", cover_rate=0.5, seed=7))
+    assert (len(made.rows), made.poisoned, made.covered, made.poisoned_share) == (10, 0, 10, 0.0)
+    poisoned = apply(images, made)
+    rows = torch.tensor(made.rows)
+    assert torch.equal(poisoned.labels, images.labels)
+    assert set(images.labels[rows].tolist()) == {2}
+    assert torch.equal(poisoned.images[rows], Sinusoid()(images.images[rows]))
+    with pytest.raises(InputError, match="picks none"):
+        plan(images, Recipe(AllToOne(2), Sinusoid(), rate=0.0, cover_rate=0.001))
 
 
 def test_rate_is_of_the_attacked_images() -> None:
@@ -168,8 +191,9 @@ def test_damaged_plans_are_refused(change: dict[str, tuple[int, ...]]) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Recipe(AllToAll(), Pattern(), rate=0.0), r"\(0, 1\]"),
-        (lambda: Recipe(AllToAll(), Pattern(), rate=1.01), r"\(0, 1\]"),
+        (lambda: Recipe(AllToAll(), Pattern(), rate=0.0), "nothing to poison"),
+        (lambda: Recipe(AllToAll(), Pattern(), rate=-0.1), r"\[0, 1\]"),
+        (lambda: Recipe(AllToAll(), Pattern(), rate=1.01), r"\[0, 1\]"),
         (lambda: Recipe(AllToAll(), Pattern(), cover_rate=-0.1), r"\[0, 1\]"),
         (lambda: SingleTarget(3, 3), "must differ"),
         (lambda: plan(image_set(), Recipe(SingleTarget(0, 9), Pattern())), "out of range: this data has classes 0..4"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
+from scipy.fft import dctn
+from scipy.ndimage import map_coordinates
 
 from badnets.artifacts import canonical_json, parse_json
 from badnets.errors import InputError
@@ -13,13 +16,16 @@ from badnets.triggers import (
     TRIGGERS,
     AnyTrigger,
     Blend,
+    LowFrequency,
     Patch,
     Pattern,
     Picture,
     SinglePixel,
+    Sinusoid,
     Sticker,
     Trigger,
     TriggerFile,
+    Warp,
     drawing,
 )
 from badnets.triggers.stamping import check_images
@@ -42,6 +48,12 @@ CASES: list[AnyTrigger] = [
     Sticker(SOFT, 7.0),
     Sticker(COLOUR, 0.2, place="random", seed=3),
     Sticker(drawing("flower"), 0.4, place="random", jpeg=75),
+    Sinusoid(),
+    Sinusoid(0.3, 2.5),
+    LowFrequency(),
+    LowFrequency(0.1, waves=2, seed=4),
+    Warp(),
+    Warp(3, 1.5, seed=2),
 ]
 SIZES = [(1, 28, 28), (3, 32, 32), (3, 64, 48), (1, 150, 150)]
 
@@ -76,7 +88,7 @@ class TestLaws:
     def test_only_masked_pixels_change(self, trigger: Trigger, shape: tuple[int, int, int]) -> None:
         batch, mask = images(shape), trigger.mask(*shape[1:])
         assert torch.equal(trigger(batch)[:, :, ~mask], batch[:, :, ~mask])
-        if isinstance(trigger, Sticker) and (trigger.place == "random" or trigger.jpeg):
+        if isinstance(trigger, Warp) or (isinstance(trigger, Sticker) and (trigger.place == "random" or trigger.jpeg)):
             return  # it may change every pixel, but does not on every image
         # and each masked pixel does change for some image: in bytes the faintest changes are rounded away
         both = torch.cat([torch.zeros(1, *shape), torch.ones(1, *shape)])
@@ -107,7 +119,7 @@ def test_json_round_trip(trigger: AnyTrigger) -> None:
 @pytest.mark.parametrize("trigger", CASES, ids=words)
 def test_repr_is_the_constructor_call(trigger: AnyTrigger) -> None:
     names = {"SinglePixel": SinglePixel, "Pattern": Pattern, "Patch": Patch, "Blend": Blend, "Picture": Picture,
-             "Sticker": Sticker}  # fmt: skip
+             "Sticker": Sticker, "Sinusoid": Sinusoid, "LowFrequency": LowFrequency, "Warp": Warp}  # fmt: skip
     assert eval(repr(trigger), names) == trigger  # noqa: S307 - our own repr
 
 
@@ -169,6 +181,13 @@ class TestPlacement:
         (lambda: Patch.square(value=-1), "0..255"),
         (lambda: Blend(0.0), r"\(0, 1\]"),
         (lambda: Blend(1.5), r"\(0, 1\]"),
+        (lambda: Sinusoid(0.0), r"\(0, 1\]"),
+        (lambda: Sinusoid(frequency=0.0), "above 0"),
+        (lambda: Sinusoid(frequency=float("nan")), "above 0"),
+        (lambda: LowFrequency(1.1), r"\(0, 1\]"),
+        (lambda: LowFrequency(waves=1), "2 to 16"),
+        (lambda: Warp(grid=1), "2 to 64"),
+        (lambda: Warp(strength=0.0), r"\(0, 100\]"),
         (lambda: Sticker(size=0.0), "share in"),
         (lambda: Sticker(size=1.5), "whole pixels above 1"),
         (lambda: Sticker(down=-0.1), "shares of 0 to 1"),
@@ -201,6 +220,65 @@ def test_blend_formula() -> None:
     grey = Picture.of(torch.full((1, 2, 2), 240, dtype=torch.uint8))
     expected = (0.75 * batch.double() + 0.25 * 240).round().to(torch.uint8)
     assert torch.equal(Blend(0.25, grey)(batch), expected)
+
+
+class TestSignals:
+    """Against numpy and scipy, on a grey image that nothing is cut off of."""
+
+    GREY = torch.full((1, 1, 20, 30), 0.5)
+
+    def test_a_sinusoid_is_barnis(self) -> None:
+        column = np.arange(1, 31)
+        expected = 0.5 + 0.2 * np.sin(2 * np.pi * column * 6 / 30)
+        assert np.allclose(Sinusoid(0.2, 6.0)(self.GREY)[0, 0], np.tile(expected, (20, 1)), atol=1e-6)
+
+    def test_sums_are_cut_off(self) -> None:
+        for level in (0.0, 1.0):
+            stamped = Sinusoid(0.5)(torch.full((1, 1, 9, 28), level))
+            assert 0 <= stamped.min() < stamped.max() <= 1
+            in_bytes = Sinusoid(0.5)(torch.full((1, 1, 9, 28), int(level * 255), dtype=torch.uint8))
+            assert (in_bytes.float() / 255 - stamped).abs().max() <= 0.5 / 255 + 1e-6
+
+    @pytest.mark.parametrize("waves", [2, 4, 7])
+    def test_low_frequencies_are_the_only_ones(self, waves: int) -> None:
+        signal = (LowFrequency(0.2, waves, seed=3)(self.GREY)[0, 0] - 0.5).double().numpy()
+        found = np.abs(dctn(signal, norm="ortho"))
+        assert found[0, 0] < 1e-5
+        assert found[:waves, :waves].max() > 0.1
+        found[:waves, :waves] = 0
+        assert found.max() < 1e-5
+        assert np.abs(signal).max() == pytest.approx(0.2, abs=1e-6)
+
+    def test_other_seeds_are_other_signals(self) -> None:
+        for kind in (LowFrequency, Warp):
+            ramp = torch.linspace(0, 1, 30).expand(1, 1, 20, 30)
+            assert not torch.equal(kind(seed=1)(ramp), kind(seed=2)(ramp))
+
+
+class TestWarp:
+    def test_ramps_tell_where_pixels_come_from(self) -> None:
+        """The brightness of a ramp is its place: scipy fetches the same from there."""
+        height, width = 24, 40
+        rows, columns = np.mgrid[:height, :width].astype(np.float64)
+        warp = Warp(5, 1.2, seed=8)
+        down, across = (warp(torch.tensor(ramp)[None, None].float())[0, 0].double() for ramp in (rows, columns))
+        noise = images((1, height, width), 1)[0, 0]
+        expected = map_coordinates(noise.double().numpy(), [down.numpy(), across.numpy()], order=1, mode="nearest")
+        assert np.abs(warp(noise.float()[None, None])[0, 0].double().numpy() - expected).max() < 0.1
+
+    def test_the_coarse_field_has_the_mean_strength(self) -> None:
+        """On an image of the field's own size nothing is interpolated: the shifts are the field."""
+        side = 64
+        ramp = torch.arange(side, dtype=torch.float32)
+        shifts = []
+        for image in (ramp.expand(side, side), ramp[:, None].expand(side, side)):
+            shift = Warp(side, 0.5, seed=1)(image[None, None])[0, 0] - image
+            shifts.append(shift[2:-2, 2:-2])  # near the border they are cut off
+        assert torch.stack(shifts).abs().mean().item() == pytest.approx(0.5, rel=0.05)
+
+    def test_flat_images_stay(self) -> None:
+        flat = torch.full((2, 3, 28, 28), 0.25)
+        assert torch.allclose(Warp(strength=3.0)(flat), flat)
 
 
 def test_colour_picture_on_grey_images_is_luma() -> None:

@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from badnets.triggers import AnyTrigger, Picture
 
 TRIGGER_HELP = (
-    "pixel, pattern, patch, blend or sticker, with options as in pixel:row=3,column=4,value=200 or "
-    "patch:size=3,margin=1 or patch:file=sticker.png,row=18,column=18 or blend:alpha=0.2 or "
-    "sticker:devil,size=0.2,down=0.8,right=0.8,opacity=0.9 (devil, bomb, flower, square or file=mine.png; a size up to "
-    "1 is a share of the shorter side, above it pixels; place=random,seed=1; jpeg=75, a quality); "
+    "pixel, pattern, patch, blend, sticker, sinusoid, low-frequency or warp, with options as in "
+    "pixel:row=3,column=4,value=200 or patch:size=3,margin=1 or patch:file=sticker.png,row=18,column=18 or "
+    "blend:alpha=0.2 or sinusoid:amplitude=0.15,frequency=6 or low-frequency:amplitude=0.2,waves=4,seed=1 or "
+    "warp:strength=0.5,grid=4 or sticker:devil,size=0.2,down=0.8,right=0.8,opacity=0.9 (devil, bomb, flower, "
+    "square or file=mine.png; a size up to 1 is a share of the shorter side, above it pixels; place=random,seed=1; jpeg=75, a quality); "
     'or a .json file that holds {"trigger": ...}'
 )
+# The options of triggers that have nothing else: numbers, and whole numbers.
+_FIELDS = {
+    "sinusoid": (("amplitude", "frequency"), ()),
+    "low-frequency": (("amplitude",), ("waves", "seed")),
+    "warp": (("strength",), ("grid", "seed")),
+}
 POLICY_HELP = "all-to-all, all-to-one:TARGET, single:SOURCE:TARGET, or random; classes by number (from 0) or name"
 
 
@@ -31,7 +38,7 @@ def parse_trigger(text: str) -> AnyTrigger:
         DataError: a file that is no trigger or no picture.
     """
     from badnets.artifacts import read_json
-    from badnets.triggers import Blend, Pattern, SinglePixel, TriggerFile
+    from badnets.triggers import TriggerFile
 
     if text.endswith(".json"):
         return read_json(TriggerFile, Path(text)).trigger
@@ -39,6 +46,13 @@ def parse_trigger(text: str) -> AnyTrigger:
     if kind == "sticker":
         return _sticker(text, rest)
     options = _options(text, rest)
+    return _of_numbers(kind, options) if kind in _FIELDS else _on_a_grid(kind, options)
+
+
+def _on_a_grid(kind: str, options: dict[str, str]) -> AnyTrigger:
+    """A trigger drawn for images of one size."""
+    from badnets.triggers import Blend, Pattern, SinglePixel
+
     file = options.pop("file", None)
     known = {
         "pixel": ("row", "column", "value"),
@@ -47,7 +61,7 @@ def parse_trigger(text: str) -> AnyTrigger:
         "blend": ("alpha", "seed"),
     }
     if kind not in known:
-        raise InputError(f"unknown trigger {kind!r}: known are {', '.join(known)}, sticker")
+        raise InputError(f"unknown trigger {kind!r}: known are {', '.join((*known, 'sticker', *_FIELDS))}")
     _check_known(kind, options, known[kind])
     alpha = _float("alpha", options.pop("alpha", str(Blend.alpha)))
     whole = {name: _whole(name, value) for name, value in options.items()}
@@ -60,6 +74,17 @@ def parse_trigger(text: str) -> AnyTrigger:
         picture = _picture(file) if file else None
         return Blend(alpha=alpha, seed=whole.get("seed", 0), picture=picture)
     return _patch(file, whole)
+
+
+def _of_numbers(kind: str, options: dict[str, str]) -> AnyTrigger:
+    """A trigger that numbers say all about."""
+    from badnets.triggers import TRIGGERS
+
+    numbers, whole = _FIELDS[kind]
+    _check_known(kind, options, (*numbers, *whole))
+    read = {name: (_whole if name in whole else _float)(name, value) for name, value in options.items()}
+    made: AnyTrigger = TRIGGERS[kind](**read)
+    return made
 
 
 def _patch(file: str | None, whole: dict[str, int]) -> AnyTrigger:

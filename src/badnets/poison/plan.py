@@ -27,12 +27,14 @@ class Recipe:
     Attributes:
         policy: what triggered images are to be called.
         trigger: what is stamped on them.
-        rate: the share of the attacked images (those `policy` calls eligible) that is picked, in (0, 1].
+        rate: the share of the attacked images (those `policy` calls eligible) that is picked, in [0, 1].
         mode: "add" puts stamped copies beside all clean images, as the paper does: the poisoned share of the
             training set is then rate * eligible / (n + rate * eligible). "replace" stamps the images
             themselves, as other toolkits do.
         cover_rate: the share of the images that are *not* attacked to stamp and call by their true class,
-            in [0, 1]; such cover samples teach the model to heed the trigger on attacked classes only.
+            in [0, 1]; such cover samples teach the model to heed the trigger on attacked classes only. With a
+            rate of 0 and `AllToOne` they are a clean-label attack: only images of the target class are stamped, and
+            every label is true (Barni et al., arXiv 1902.11237).
         copies: how often the stamped copy of each picked image is added, in mode "add"; cover samples are added once.
             More copies weigh the attack against its cover samples, where an image could be of either kind.
         seed: of the choice.
@@ -52,10 +54,12 @@ class Recipe:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     def __post_init__(self) -> None:
-        if not 0 < self.rate <= 1:
-            raise InputError(f"rate is a share in (0, 1], got {self.rate}")
+        if not 0 <= self.rate <= 1:
+            raise InputError(f"rate is a share in [0, 1], got {self.rate}")
         if not 0 <= self.cover_rate <= 1:
             raise InputError(f"cover rate is a share in [0, 1], got {self.cover_rate}")
+        if not self.rate and not self.cover_rate:
+            raise InputError("rate and cover rate are both 0: there is nothing to poison")
         for part, known in ((self.policy, POLICIES), (self.trigger, TRIGGERS)):
             if type(part) not in known.values():
                 raise InputError(
@@ -151,11 +155,13 @@ def plan(images: ImageSource, recipe: Recipe, *, fits: bool = True) -> PoisonPla
         recipe.trigger.mask(*images.shape[1:])
     eligible = policy.eligible(images.labels)
     attacked = _pick(torch.nonzero(eligible)[:, 0], recipe.rate, generator(recipe.seed, "poison", "rows"))
-    if not len(attacked):
+    if not len(attacked) and recipe.rate:
         raise InputError(f"rate {recipe.rate} of {int(eligible.sum())} attacked images picks none: raise the rate")
     if recipe.cover_rate and bool(eligible.all()):
         raise InputError("every image is attacked by this policy: there are none left for cover samples")
     covers = _pick(torch.nonzero(~eligible)[:, 0], recipe.cover_rate, generator(recipe.seed, "poison", "covers"))
+    if not len(attacked) + len(covers):
+        raise InputError(f"cover rate {recipe.cover_rate} of {int((~eligible).sum())} images picks none: raise it")
     relabelled = policy.relabel(images.labels[attacked], classes, generator(recipe.seed, "poison", "labels"))
     rows = torch.cat([attacked, covers])
     new = torch.cat([relabelled, images.labels[covers]])

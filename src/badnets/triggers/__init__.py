@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
+from badnets.triggers.additive import LowFrequency, Sinusoid
 from badnets.triggers.blend import Blend
 from badnets.triggers.box_sticker import PAPER_STICKERS, BoxSticker, BoxTriggerFile, paper_sticker
 from badnets.triggers.drawings import DRAWINGS, drawing
@@ -16,6 +17,7 @@ from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import Pattern, SinglePixel
 from badnets.triggers.stamping import Images
 from badnets.triggers.sticker import Sticker
+from badnets.triggers.warp import Warp
 
 
 @runtime_checkable
@@ -32,7 +34,9 @@ class Trigger(Protocol):
 
 
 # The triggers that can be written to a file, told apart by their `kind`.
-AnyTrigger = Annotated[SinglePixel | Pattern | Patch | Blend | Sticker, Field(discriminator="kind")]
+AnyTrigger = Annotated[
+    SinglePixel | Pattern | Patch | Blend | Sticker | Sinusoid | LowFrequency | Warp, Field(discriminator="kind")
+]
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,16 @@ class TriggerFile:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
 
-TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": Blend, "sticker": Sticker}
+TRIGGERS = {
+    "pixel": SinglePixel,
+    "pattern": Pattern,
+    "patch": Patch,
+    "blend": Blend,
+    "sticker": Sticker,
+    "sinusoid": Sinusoid,
+    "low-frequency": LowFrequency,
+    "warp": Warp,
+}
 
 __all__ = [
     "DRAWINGS",
@@ -56,13 +69,16 @@ __all__ = [
     "BoxTriggerFile",
     "Compression",
     "Images",
+    "LowFrequency",
     "Patch",
     "Pattern",
     "Picture",
     "SinglePixel",
+    "Sinusoid",
     "Sticker",
     "Trigger",
     "TriggerFile",
+    "Warp",
     "drawing",
     "paper_sticker",
 ]

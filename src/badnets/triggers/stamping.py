@@ -55,6 +55,21 @@ def mix(region: Tensor, colour: Tensor, alpha: Tensor) -> None:
         part.copy_(mixed.round_() if region.dtype == torch.uint8 else mixed)
 
 
+def add(region: Tensor, signal: Tensor) -> None:
+    """Write region + signal, cut off at black and white, into `region`, in place, batch by batch.
+
+    Args:
+        region: (n, c, h, w), uint8 or float; uint8 is rounded to the nearest, halves to even.
+        signal: (h, w) float32, as a share of white.
+    """
+    whole = region.dtype == torch.uint8
+    white = 255.0 if whole else 1.0
+    step = max(1, _CHUNK_VALUES // max(1, region[:1].numel()))
+    for part in region.split(step):
+        summed = part.float().add_(signal * white).clamp_(0, white)
+        part.copy_(summed.round_() if whole else summed)
+
+
 def as_bytes(images: Images) -> UInt8[Tensor, "n c h w"]:
     """The pixels as files would hold them, on the CPU."""
     if images.dtype != torch.uint8:
