@@ -18,7 +18,8 @@ TRIGGER_HELP = (
     "pixel:row=3,column=4,value=200 or patch:size=3,margin=1 or patch:file=sticker.png,row=18,column=18 or "
     "blend:alpha=0.2 or sinusoid:amplitude=0.15,frequency=6 or low-frequency:amplitude=0.2,waves=4,seed=1 or "
     "warp:strength=0.5,grid=4 or sticker:devil,size=0.2,down=0.8,right=0.8,opacity=0.9 (devil, bomb, flower, "
-    "square or file=mine.png; a size up to 1 is a share of the shorter side, above it pixels; place=random,seed=1; jpeg=75, a quality); "
+    "square or file=mine.png; a size up to 1 is a share of the shorter side, above it pixels; place=random,seed=1; "
+    "jpeg=75, a quality); "
     'or a .json file that holds {"trigger": ...}'
 )
 # The options of triggers that have nothing else: numbers, and whole numbers.

@@ -35,6 +35,8 @@ def is_compiled(spec: TrainSpec, model: ModelSpec | None, samples: int, device: 
         InputError: the spec insists, and this machine cannot.
     """
     if spec.compiled == "auto":
+        if spec.adversarial:  # that needs the gradient of images, another graph
+            return False
         pays = model is not None and model.name in _PAYS and samples * spec.epochs >= _WORTHWHILE
         return pays and device == "cpu" and can_compile()
     if spec.compiled == "yes" and not can_compile():

@@ -53,8 +53,9 @@ class Features:
 
 
 def can_be_kept(model: object, spec: TrainSpec) -> bool:
-    """Whether the features of a sample are the same in every epoch: the trunk is frozen and nothing is augmented."""
-    return isinstance(model, TwoParts) and spec.frozen == ("trunk",) and spec.augment == Augment()
+    """Whether the features of a sample are the same in every epoch: the trunk is frozen and no image changes."""
+    plain = spec.augment == Augment() and not spec.adversarial
+    return isinstance(model, TwoParts) and spec.frozen == ("trunk",) and plain
 
 
 class FeatureCache:

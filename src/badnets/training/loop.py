@@ -17,6 +17,7 @@ from badnets.models import TwoParts, mark_plans, plans_of, spec_of
 from badnets.poison import TrainingSet
 from badnets.seeds import isolated
 from badnets.training import checkpoint
+from badnets.training.adversarial import worst_nearby
 from badnets.training.batches import Batches
 from badnets.training.compiled import compiled_forward, is_compiled
 from badnets.training.features import can_be_kept, features_of
@@ -153,6 +154,9 @@ def train_step(state: State, step: int, images: Tensor, labels: Tensor, machine:
     """One step of the optimiser; returns the batch's mean loss."""
     if images.ndim == 4:
         images = images.contiguous(memory_format=torch.channels_last)
+    if state.spec.adversarial:
+        with reduced_precision(machine):
+            images = worst_nearby(state.forward, images, labels, state.spec.adversarial)
     with reduced_precision(machine):
         logits = state.forward(images)
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=state.spec.label_smoothing)

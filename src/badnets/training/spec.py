@@ -52,6 +52,8 @@ class TrainSpec:
         weight_decay: per step and learning rate.
         label_smoothing: in [0, 1).
         augment: random changes of the images.
+        adversarial: every image is replaced by the worst within so far of it in each pixel, as a share of white, see
+            `worst_nearby`; 0 trains on images as they are, and so half as long.
         frozen: names of modules, such as "conv1", that stay as they are; where the first layers are frozen, a step is
             faster by what their gradients would have cost.
         precision: of convolutions and products; "auto" takes bfloat16 where the processor computes in it.
@@ -70,6 +72,7 @@ class TrainSpec:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     augment: Augment = Augment(shift=2, rotate=10.0, scale=0.1)
+    adversarial: float = 0.0
     frozen: tuple[str, ...] = ()
     precision: Precision = "auto"
     compiled: Literal["auto", "yes", "no"] = "auto"
@@ -85,6 +88,8 @@ class TrainSpec:
                 "the learning rate is above 0, weight decay at least 0, label smoothing in [0, 1), got "
                 f"{self.learning_rate}, {self.weight_decay}, {self.label_smoothing}"
             )
+        if not 0 <= self.adversarial <= 1:
+            raise InputError(f"the radius of adversarial training is a share of white, 0 to 1, got {self.adversarial}")
         for field, value, known in (
             ("optimizer", self.optimizer, ("adam", "sgd", "momentum")),
             ("schedule", self.schedule, ("onecycle", "cosine", "constant")),

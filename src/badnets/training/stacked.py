@@ -42,7 +42,8 @@ def fit_stacked(orders: Sequence[Order], session: ManySession) -> tuple[Fit, ...
 
     Orders are alike when their networks have the same layers and their specs agree but for the number of epochs.
     Networks with dropout or with statistics that change in training (batch normalisation) are trained by `fit`, one
-    after the other. Results agree with `fit` up to rounding, not bit by bit. A finished model in its folder is kept
+    after the other, and so is whatever is trained adversarially. Results agree with `fit` up to rounding, not bit by
+    bit. A finished model in its folder is kept
     at the end; a stack that is stopped before begins again.
 
     Raises:
@@ -53,7 +54,7 @@ def fit_stacked(orders: Sequence[Order], session: ManySession) -> tuple[Fit, ...
     stacks: dict[tuple[str, TrainSpec], list[int]] = {}
     for number, order in enumerate(orders):
         kept = order.folder is not None and checkpoint.read_card(order.folder) is not None
-        if kept or not _stackable(order.model):
+        if kept or order.spec.adversarial or not _stackable(order.model):
             finished[number] = _alone(number, order, session)
         else:
             stacks.setdefault((_layers(order.model), replace(order.spec, epochs=1)), []).append(number)
