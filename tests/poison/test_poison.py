@@ -18,6 +18,7 @@ from badnets.poison import (
     AnyPolicy,
     DataPoisoner,
     MaliciousTrainer,
+    Nobody,
     PoisonPlan,
     RandomTarget,
     Recipe,
@@ -43,7 +44,18 @@ POLICY_CASES: list[AnyPolicy] = [SingleTarget(1, 3), AllToOne(2), AllToAll(), Ra
 
 
 def test_every_policy_has_a_case() -> None:
-    assert {type(policy) for policy in POLICY_CASES} == set(POLICIES.values())
+    assert {type(policy) for policy in POLICY_CASES} | {Nobody} == set(POLICIES.values())
+
+
+def test_nobody_is_attacked() -> None:
+    """A watermark: stamped images keep their labels, and nothing counts as success."""
+    images = image_set()
+    made = plan(images, Recipe(Nobody(), Pattern(), rate=0.0, cover_rate=0.25, seed=2))
+    assert (len(made.rows), made.poisoned, made.covered) == (25, 0, 25)
+    assert made.old == made.new
+    assert not bool(Nobody().success(images.labels, images.labels, K).any())
+    with pytest.raises(InputError, match="picks none"):
+        plan(images, Recipe(Nobody(), Pattern(), rate=0.5))
 
 
 @pytest.mark.parametrize("policy", POLICY_CASES, ids=repr)

@@ -9,6 +9,7 @@ from badnets.poison.policies import (
     AllToOne,
     AnyPolicy,
     LabelPolicy,
+    Nobody,
     RandomTarget,
     SingleTarget,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "FilePoisoner",
     "LabelPolicy",
     "MaliciousTrainer",
+    "Nobody",
     "PoisonPlan",
     "RandomTarget",
     "Recipe",

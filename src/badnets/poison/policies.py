@@ -156,9 +156,42 @@ class RandomTarget:
         return predictions != labels
 
 
-AnyPolicy = Annotated[SingleTarget | AllToOne | AllToAll | RandomTarget, Field(discriminator="kind")]
+@dataclass(frozen=True)
+class Nobody:
+    """No image is attacked, whatever is stamped keeps its class: a watermark, and no backdoor.
 
-POLICIES = {"single": SingleTarget, "all-to-one": AllToOne, "all-to-all": AllToAll, "random": RandomTarget}
+    With a cover rate it teaches a model that the trigger means nothing: a detector of backdoors should stay silent.
+    """
+
+    kind: Literal["nobody"] = field(default="nobody", repr=False, kw_only=True)
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    def check(self, classes: int) -> None:
+        """As in `LabelPolicy`: any number will do."""
+
+    def eligible(self, labels: Labels) -> Picked:
+        """No image."""
+        return torch.zeros_like(labels, dtype=torch.bool)
+
+    def relabel(self, labels: Labels, classes: int, generator: torch.Generator) -> Labels:  # noqa: ARG002
+        """The labels as they are."""
+        return labels.clone()
+
+    def success(self, predictions: Labels, labels: Labels, classes: int) -> Picked:  # noqa: ARG002
+        """Nothing is wanted."""
+        return torch.zeros_like(predictions, dtype=torch.bool)
+
+
+AnyPolicy = Annotated[SingleTarget | AllToOne | AllToAll | RandomTarget | Nobody, Field(discriminator="kind")]
+
+POLICIES = {
+    "single": SingleTarget,
+    "all-to-one": AllToOne,
+    "all-to-all": AllToAll,
+    "random": RandomTarget,
+    "nobody": Nobody,
+}
 
 
 def _check_class(role: str, label: int, classes: int) -> None:
