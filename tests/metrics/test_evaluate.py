@@ -9,7 +9,7 @@ from torch import nn
 from badnets.data import ImageSet
 from badnets.errors import InputError
 from badnets.metrics import Rate, evaluate, predict
-from badnets.poison import AllToAll, AllToOne, AnyPolicy, RandomTarget, SingleTarget
+from badnets.poison import AllToAll, AllToOne, AnyPolicy, Nobody, RandomTarget, SingleTarget
 from badnets.triggers import SinglePixel
 
 K = 4
@@ -45,9 +45,11 @@ def brute_force(policy: AnyPolicy, label: int, answer: int) -> tuple[bool, bool]
             return True, answer == (label + 1) % K
         case RandomTarget():
             return True, answer != label
+        case Nobody():
+            return False, False
 
 
-@pytest.mark.parametrize("policy", [SingleTarget(1, 3), AllToOne(2), AllToAll(), RandomTarget()], ids=repr)
+@pytest.mark.parametrize("policy", [SingleTarget(1, 3), AllToOne(2), AllToAll(), RandomTarget(), Nobody()], ids=repr)
 @pytest.mark.parametrize("seed", range(3))
 def test_against_brute_force(policy: AnyPolicy, seed: int) -> None:
     test, clean, stamped = scripted_set(seed)
