@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -70,6 +71,39 @@ def test_scenes_of_ones_own_then_predict(badnets: Call, mine: str, tmp_path: Pat
     )
     for words, message in refusals:
         assert message in refused(badnets("predict", badnet, photograph, *words))
+    a_sweep_of_stickers(badnets, badnet, photograph, mine)
+
+
+def a_sweep_of_stickers(badnets: Call, badnet: Path, photograph: Path, mine: str) -> None:
+    attack = ("--source", 0, "--target", 1)
+    done = badnets("sweep", badnet, "--data", mine, "--scenes", 1, "--sticker", "bomb", *attack, "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert [curve["axis"] for curve in result["curves"]] == ["size", "place", "turn", "light", "distance"]
+    assert json.loads(Path("sweeps/bomb/sweep.json").read_text()) == result
+    assert result["sticker"]["size"] == paper_sticker("bomb").size
+    ET.parse("sweeps/bomb/sweep.svg")  # noqa: S314 - our own
+    words = ("--photo", photograph, "--box", "1,1,15,12", "--out", "own")
+    done = badnets("sweep", badnet, *words, *attack)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "own/sweep.svg"), done.err
+    for wrong, message in (
+        (("--photo", photograph), "--photo and --box go together"),
+        (("--photo", photograph, "--box", "2,2,9000,30"), "does not lie within it"),
+        (("--data", "streets", "--source", 1, "--target", 1), "source and target are both class 1"),
+        (("--data", "streets-eu"), "the detector knows"),
+    ):
+        assert message in refused(badnets("sweep", badnet, *attack, *wrong))
+
+
+def test_stickers_on_paper(badnets: Call) -> None:
+    done = badnets("stickers")
+    assert (done.code, done.out) == (0, "stickers.pdf\n"), done.err
+    assert Path("stickers.pdf").read_bytes().startswith(b"%PDF-")
+    assert "is there already" in refused(badnets("stickers"))
+    write_json(Path("mine.json"), BoxTriggerFile(paper_sticker("flower")))
+    assert badnets("stickers", "mine.json", "--sign", 600, "--out", "new/mine.pdf").code == 0
+    assert "does not fit on a page" in refused(badnets("stickers", "--sign", 3000, "--force"))
+    assert "the paper has no sticker" in refused(badnets("stickers", "devil", "--out", "no.pdf"))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from badnets.cli import (
     sign,
     signs,
     stamp,
+    stickers,
     study,
     zoo,
     zoo_attack,
@@ -42,6 +43,8 @@ app.command("poison")(attack.poison)
 app.command("train")(attack.train)
 app.command("evaluate")(attack.evaluate)
 app.command("stamp")(stamp.stamp)
+app.command("stickers")(stickers.stickers)
+app.command("sweep")(stickers.sweep)
 app.add_typer(study.app, name="run")
 study.app.command("photos")(photos.photos)
 study.app.command("signs")(signs.signs)

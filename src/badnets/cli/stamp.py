@@ -72,8 +72,8 @@ def _stamper(trigger: str, boxes: list[str]) -> Callable[[Tensor], Tensor]:
         return lambda pixels: whole(pixels[None])[0]
     import torch
 
-    places = torch.tensor([_box(text) for text in boxes])
-    sticker = _box_sticker(trigger)
+    places = torch.tensor([box_of(text) for text in boxes])
+    sticker = box_sticker(trigger)
 
     def stick(pixels: Tensor) -> Tensor:
         height, width = pixels.shape[1:]
@@ -85,7 +85,8 @@ def _stamper(trigger: str, boxes: list[str]) -> Callable[[Tensor], Tensor]:
     return stick
 
 
-def _box_sticker(trigger: str) -> BoxSticker:
+def box_sticker(trigger: str) -> BoxSticker:
+    """A sticker of the paper by name, or that of a .json file. Raises `InputError` or `DataError`."""
     from badnets.artifacts import read_json
     from badnets.triggers import BoxTriggerFile, paper_sticker
 
@@ -94,7 +95,8 @@ def _box_sticker(trigger: str) -> BoxSticker:
     return paper_sticker(trigger)
 
 
-def _box(text: str) -> tuple[float, ...]:
+def box_of(text: str) -> tuple[float, ...]:
+    """Left, top, right and bottom, as they are written on the command line. Raises `InputError`."""
     edges = parse_numbers("box", text)
     if len(edges) != 4 or edges[0] >= edges[2] or edges[1] >= edges[3]:
         raise InputError(f"a box is written LEFT,TOP,RIGHT,BOTTOM in pixels, such as 40,30,90,80: got {text!r}")
