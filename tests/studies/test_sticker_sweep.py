@@ -117,7 +117,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         sweep(sticker=paper_sticker("square", place="random"))
     for wrong in ({"size": (0.0,)}, {"light": (-1.0,)}, {"place": (1.5,)}, {"distance": (0.5,)}, {"scenes": 0}):
         with pytest.raises(InputError, match="got"):
-            SweepSpec(**wrong)  # type: ignore[arg-type]
+            SweepSpec(**wrong)
     with pytest.raises(InputError, match="no scene has"):
         sweep(attack=SingleTarget(1, 2)).carry_out(SweepSpec(), "")
 
