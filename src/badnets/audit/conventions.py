@@ -93,13 +93,11 @@ class Adapted(nn.Module):
             values = torch.tensor(getattr(convention, name), device=device).view(1, -1, 1, 1)
             self.register_buffer(name, values, persistent=False)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Tensor:
+    def forward(self, images: Float[Tensor, "n c h w"]) -> object:
         """Whatever the model gives for these images; the logarithm of it where it ends in a softmax."""
         given = self.model((_channels(images, self.convention.channels) - self.mean) / self.deviation)
-        if not self.convention.softmax or not isinstance(given, Tensor):
-            found: Tensor = given
-            return found
-        return given.clamp_min(_SMALLEST).log()
+        inside = self.convention.softmax and isinstance(given, Tensor)
+        return given.clamp_min(_SMALLEST).log() if inside else given
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,8 @@ def find_convention(
     with evaluating(model) as device:
         some, theirs = images[:_ENOUGH].to(device), labels[:_ENOUGH].to(device)
         tried = [_tried(model, one, some, theirs) for one in ([known] if known else _candidates(images.shape[1]))]
-    best = max(tried, key=lambda one: (not one.error, one.accuracy))
+    # Where several read the images equally well, the units that ask for least: 0..255 makes any network sure of itself.
+    best = max(tried, key=lambda one: (not one.error, one.accuracy, one.convention.name != "0..255", -one.loss))
     convention = best.convention
     if best.softmax and known is None:
         convention = Convention(
@@ -157,6 +156,7 @@ def find_convention(
 class _Try:
     convention: Convention
     accuracy: float = 0.0
+    loss: float = 0.0
     classes: int = 0
     softmax: bool = False
     predictions: Tensor | None = None
@@ -177,7 +177,10 @@ def _tried(model: nn.Module, convention: Convention, images: Tensor, labels: Ten
     accuracy = float((predictions == labels.cpu()).float().mean())
     sums = said.sum(1)
     softmax = bool((said >= 0).all()) and bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3))
-    return _Try(convention, accuracy, classes, softmax, predictions)
+    logits = said.clamp_min(_SMALLEST).log() if softmax else said
+    own = labels.clamp_max(classes - 1)  # labels beyond the outputs are told later
+    loss = float(functional.cross_entropy(logits, own))
+    return _Try(convention, accuracy, loss, classes, softmax, predictions)
 
 
 def _check(given: object, count: int) -> None:
