@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from badnets.audit.cases import Settings, choose
     from badnets.audit.conventions import Convention, find_convention
     from badnets.audit.population import Population, Recipe, open_population, train_population
-    from badnets.audit.stages import STAGES, Watch
+    from badnets.audit.probes import STAGES
+    from badnets.audit.stages import Watch
     from badnets.audit.verdict import Verdict, read_verdict, verdict_schema
 
 _HOME = {
-    "STAGES": "stages",
+    "STAGES": "probes",
     "Audit": "auditing",
     "Convention": "conventions",
     "Declared": "auditing",

@@ -17,7 +17,8 @@ from badnets.audit.conventions import Adapted, Convention, Found, find_conventio
 from badnets.audit.digest import tensors_digest
 from badnets.audit.judging import Evidence, calibration, conclude, twice, weigh
 from badnets.audit.population import Population
-from badnets.audit.stages import STAGES, Run, Watch
+from badnets.audit.probes import STAGES
+from badnets.audit.stages import Run, Watch
 from badnets.audit.structure import Structure, inspect
 from badnets.audit.suspicions import confirmed
 from badnets.audit.verdict import Audited, CleanData, StageReport, Suspicion, Verdict
@@ -59,7 +60,7 @@ class Options:
     settings: Settings = Settings()
 
     def __post_init__(self) -> None:
-        known = ("weights", *(stage.name for stage in STAGES))
+        known = tuple(stage.name for stage in STAGES)
         if not 0 < self.alpha < 1:
             raise InputError(f"alpha is between 0 and 1, got {self.alpha}")
         if self.budget is not None and not self.budget > 0:

@@ -24,8 +24,6 @@ class Settings:
     Attributes:
         samples: clean images of each class, 0 for none; a class may have fewer.
         seed: of the choice of images and of all random starts.
-        passes: image-passes (forward and backward) that trigger inversion may spend on one objective; 0 for its own
-            default.
 
     Raises:
         InputError: a number below 0.
@@ -33,13 +31,12 @@ class Settings:
 
     samples: int = 30
     seed: int = 0
-    passes: int = 0
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     def __post_init__(self) -> None:
-        if min(self.samples, self.seed, self.passes) < 0:
-            raise InputError(f"samples, seed and passes are 0 or more, got {self}")
+        if min(self.samples, self.seed) < 0:
+            raise InputError(f"samples and seed are 0 or more, got {self}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from badnets.audit.conformal import Score, conformity, extrapolated, least_p, p_value, within_index, within_model
 from badnets.audit.population import Population
-from badnets.audit.stages import ACCURACY, STAGES, Run
+from badnets.audit.probes import STAGES
+from badnets.audit.stages import ACCURACY, Run
 from badnets.audit.verdict import NEEDED, Calibration, How, Suspicion, Word
 from badnets.errors import InputError
 

@@ -21,7 +21,8 @@ from torch import nn
 
 from badnets.artifacts import canonical_json, read_json, sha256_json, write_bytes, write_json
 from badnets.audit.cases import Case, Chosen, Settings
-from badnets.audit.stages import ACCURACY, STAGES, Stage, Watch
+from badnets.audit.probes import STAGES
+from badnets.audit.stages import ACCURACY, Stage, Watch
 from badnets.data import ImageSource
 from badnets.errors import CheckpointError, InputError
 from badnets.poison import TrainingSet

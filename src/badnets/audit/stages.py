@@ -15,7 +15,6 @@ import torch
 from badnets.audit.cases import Case
 from badnets.audit.objectives import Objective
 from badnets.audit.verdict import StageReport
-from badnets.audit.weights import weight_features
 from badnets.errors import InputError, Stopped
 from badnets.models import evaluating
 from badnets.triggers import Trigger
@@ -163,18 +162,10 @@ def _accuracy(case: Case, stop: Callable[[], bool]) -> Findings:
     return Findings({"accuracy": {"error": wrong}})
 
 
-def _weights(case: Case, stop: Callable[[], bool]) -> Findings:
-    del stop
-    found = weight_features(case.model)
-    return Findings({"weights": found} if found else {}, detail=f"{len(found)} features; they never alarm alone")
-
-
-def no_images(case: Case) -> str:
+def _no_images(case: Case) -> str:
     """Why a stage that needs clean images does not run."""
     return "" if len(case.clean.search) else "it needs clean images, and none were given"
 
 
 # The share of clean images that a model gets wrong: no test, it says whether a population fits a suspect.
-ACCURACY = Stage("accuracy", _accuracy, no_images)
-WEIGHTS = Stage("weights", _weights)
-STAGES: tuple[Stage, ...] = (WEIGHTS,)
+ACCURACY = Stage("accuracy", _accuracy, _no_images)
