@@ -215,7 +215,7 @@ def test_labels_off_by_one_are_noticed() -> None:
 
 @pytest.mark.parametrize("classes", [2, 1000])
 def test_few_and_many_classes(classes: int) -> None:
-    images = blocks(classes, count=2, size=8 if classes == 2 else 64)
+    images = blocks(classes, count=2, size=8 if classes == 2 else 48)
     model = Nearest(templates(classes, size=images.shape[1]))
     verdict = audit(model, images, options=Options(settings=Settings(samples=2))).verdict
     assert verdict.word == "undecided"

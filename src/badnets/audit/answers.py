@@ -83,4 +83,6 @@ def check_labels(labels: Int64[Tensor, " n"], classes: int) -> None:
     """Raise `InputError` unless all labels are classes of the model."""
     low, high = (int(bound) for bound in labels.aminmax())
     if low < 0 or high >= classes:
-        raise InputError(f"labels go from {low} to {high}, but the model tells {classes} classes apart: 0..{classes - 1}")
+        raise InputError(
+            f"labels go from {low} to {high}, but the model tells {classes} classes apart: 0..{classes - 1}"
+        )

@@ -153,7 +153,9 @@ FORMS: dict[FormName, Form] = {
         lambda _: 1.0,
         lambda parameters: _additive_trigger(_scaled(parameters)),
     ),
-    "blend": Form(_patch_stamp, _opacity, ((0.0, 1.0), (0.0, 1.0)), _blend_start, (0.1, 1.0), lambda _: 1.0, _blend_trigger),
+    "blend": Form(
+        _patch_stamp, _opacity, ((0.0, 1.0), (0.0, 1.0)), _blend_start, (0.1, 1.0), lambda _: 1.0, _blend_trigger
+    ),
 }
 
 

@@ -239,9 +239,14 @@ class Search:
         device, labels = self.samples.images.device, self.samples.labels
         rows = torch.stack([one.rows[: stage.images] for one in standings])
         wanted = torch.stack(
-            [_wanted(one.task.objective, labels[row], self.samples.classes) for one, row in zip(standings, rows, strict=True)]
+            [
+                _wanted(one.task.objective, labels[row], self.samples.classes)
+                for one, row in zip(standings, rows, strict=True)
+            ]
         )
-        parameters = tuple(torch.cat(parts).to(device) for parts in zip(*(one.parameters for one in standings), strict=True))
+        parameters = tuple(
+            torch.cat(parts).to(device) for parts in zip(*(one.parameters for one in standings), strict=True)
+        )
         count = len(standings)
         infinite = torch.full((count,), math.inf, device=device)
         return _Chunk(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from badnets.audit.answers import Ask, check_clean, check_labels, examined, logits_of
@@ -24,14 +24,19 @@ class Samples:
         images: those that the model gets right, float32 in [0, 1].
         labels: their classes.
         classes: how many the model tells apart.
-        accuracy: the share of all given images that the model gets right.
+        right: which of all given images those are.
     """
 
     ask: Ask
     images: Float[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
     classes: int
-    accuracy: float
+    right: Bool[Tensor, " all"]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of all given images that the model gets right."""
+        return float(self.right.float().mean())
 
     @classmethod
     @contextmanager
@@ -47,8 +52,7 @@ class Samples:
             logits = logits_of(ask, images, device)
             check_labels(labels, logits.shape[1])
             right = logits.argmax(1) == labels
-            accuracy = float(right.float().mean())
-            yield cls(ask, images[right.to(images.device)].to(device), labels[right], logits.shape[1], accuracy)
+            yield cls(ask, images[right.to(images.device)].to(device), labels[right], logits.shape[1], right)
 
     def rows(self, objective: Objective, count: int, seed: int) -> Int64[Tensor, " m"]:
         """`count` images that the objective attacks, taken in turn from every class, at random within it.

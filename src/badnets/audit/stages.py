@@ -29,7 +29,7 @@ class Lead:
     Attributes:
         objective: which classes become which.
         detail: in one line, for people.
-        size: of the recovered trigger in changed pixels; None without one.
+        size: of the recovered trigger, in the unit that the detail names; None without one.
         trigger: recovered; None where the test recovers none.
     """
 

@@ -38,7 +38,9 @@ class Perturbation:
     def __post_init__(self) -> None:
         shapes = [(one.channels, one.height, one.width) for one in (self.up, self.down)]
         if shapes[0] != shapes[1] or shapes[0][0] % 2 == 0:
-            raise InputError(f"up and down are pictures of one shape with 1 or 3 channels, got {shapes[0]}, {shapes[1]}")
+            raise InputError(
+                f"up and down are pictures of one shape with 1 or 3 channels, got {shapes[0]}, {shapes[1]}"
+            )
 
     def __call__(self, images: Images) -> Images:
         """Stamped copies of `images`."""
