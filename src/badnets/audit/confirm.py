@@ -52,7 +52,7 @@ class Confirmation:
         return (1 + as_often) / (len(self.references) + 1)
 
 
-def confirm(
+def confirm(  # noqa: PLR0913 - six nouns, as few as say it
     model: nn.Module,
     trigger: Trigger,
     objective: Objective,
