@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -67,6 +67,7 @@ class Stage:
             raise InputError(f"a stage has at least one step and image and keeps a share in (0, 1], got {self!r}")
 
 
+@runtime_checkable
 class Effort(Protocol):
     """What the search needs to know of a `Budget`."""
 

@@ -50,7 +50,6 @@ def weigh(run: Run, population: Population | None) -> Evidence:
     """All statistics that were found so far as one p-value.
 
     Raises:
-        InputError: a reference model cannot be tested.
         Stopped: the user asked for it.
     """
     statistics = {family: values for family, values in run.statistics.items() if values}
@@ -61,20 +60,24 @@ def weigh(run: Run, population: Population | None) -> Evidence:
     case, models = run.case, len(population)
     if case.classes != len(case.clean.classes):
         return Evidence(unfit=f"the model has {case.classes} outputs, the population's {len(case.clean.classes)}")
-    if unfit := _unfit(run, population):
-        return Evidence(references=models, unfit=unfit)
-    others: list[dict[str, dict[str, float]]] = [{} for _ in range(models)]
+    try:
+        if unfit := _unfit(run, population):
+            return Evidence(references=models, unfit=unfit)
+        scores = conformity([*_others(run, population), statistics])
+    except InputError as error:
+        return Evidence(references=models, unfit=f"its reference models cannot be compared with it: {error}")
+    return _ranked(scores)
+
+
+def _others(run: Run, population: Population) -> list[dict[str, dict[str, float]]]:
+    """What the tests that ran say of every reference model."""
+    found: list[dict[str, dict[str, float]]] = [{} for _ in range(len(population))]
     for stage in STAGES:
         if stage.name in run.findings:
-            for one, more in zip(
-                others, population.statistics(stage, case.clean, case.settings, run.watch), strict=True
-            ):
+            theirs = population.statistics(stage, run.case.clean, run.case.settings, run.watch)
+            for one, more in zip(found, theirs, strict=True):
                 one.update({family: values for family, values in more.items() if values})
-    try:
-        scores = conformity([*others, statistics])
-    except InputError as error:
-        return Evidence(references=models, unfit=str(error))
-    return _ranked(scores)
+    return found
 
 
 def _alone(statistics: dict[str, dict[str, float]]) -> Evidence:

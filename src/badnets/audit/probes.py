@@ -13,6 +13,7 @@ from badnets.audit.inversion import Watch as Looking
 from badnets.audit.inversion_search import Stage as Round
 from badnets.audit.margin import MarginBudget, margins
 from badnets.audit.objectives import Objective, all_mappings, all_pairs
+from badnets.audit.pairs import PAIR_BUDGET
 from badnets.audit.stages import Findings, Lead, Stage
 from badnets.audit.weights import weight_features
 from badnets.errors import InputError
@@ -24,7 +25,7 @@ Stop = Callable[[], bool]
 _SMALLEST = 0.05
 _FAMILIES = {"target": "targets", "shift": "shifts", "untargeted": "untargeted", "pair": "pairs"}
 # Beyond so many classes a test would take hours: it is left out, and the verdict says so.
-_MOST_MAPPINGS, _MOST_PAIRS = 50, 20
+_MOST_MARGINS, _MOST_MAPPINGS, _MOST_PAIRS = 200, 50, 20
 
 
 def _weights(case: Case, stop: Stop) -> Findings:
@@ -34,7 +35,9 @@ def _weights(case: Case, stop: Stop) -> Findings:
 
 
 def _margins(case: Case, stop: Stop) -> Findings:
-    found = margins(case.model, case.clean.shape, MarginBudget(seed=case.settings.seed), Looking(stop=stop))
+    starts = 8 if case.classes <= 20 else 2
+    budget = MarginBudget(starts=starts, seed=case.settings.seed)
+    found = margins(case.model, case.clean.shape, budget, Looking(stop=stop))
     logs = [math.log(max(value, _SMALLEST)) for value in found.values]
     # How loud a network is says how it was trained: what counts is by how much one class is louder than the others.
     usual = median(logs)
@@ -71,7 +74,7 @@ def _inversion(case: Case, stop: Stop) -> Findings:
     objectives, seed = all_mappings(case.classes), case.settings.seed
     patch = _inverted(case, objectives, Budget(stages=(Round(40, 8), Round(40, 20)), seed=seed), stop)
     others = [
-        _inverted(case, objectives, Budget(stages=(Round(40, 8),), form=form, seed=seed), stop)
+        _inverted(case, objectives, Budget(stages=(Round(25, 6),), form=form, seed=seed), stop)
         for form in ("additive", "blend")
     ]
     found = [patch, *others]
@@ -83,7 +86,8 @@ def _inversion(case: Case, stop: Stop) -> Findings:
 
 
 def _pairs(case: Case, stop: Stop) -> Findings:
-    budget = Budget(stages=(Round(40, 8),), seed=case.settings.seed)
+    """The first stage of a scan of pairs alone: it treats all pairs of all models alike, so each can be calibrated."""
+    budget = Budget(stages=PAIR_BUDGET.stages[:1], seed=case.settings.seed)
     return _inverted(case, all_pairs(case.classes), budget, stop)
 
 
@@ -123,6 +127,11 @@ def _no_images(case: Case) -> str:
     return "" if len(case.clean.search) else "it needs clean images, and none were given"
 
 
+def _no_margins(case: Case) -> str:
+    many = case.classes > _MOST_MARGINS
+    return f"{case.classes} classes are too many to climb for each: {_MOST_MARGINS} at most" if many else ""
+
+
 def _no_mappings(case: Case) -> str:
     if case.classes > _MOST_MAPPINGS:
         return f"{case.classes} classes are too many to look for every mapping: {_MOST_MAPPINGS} at most"
@@ -138,7 +147,7 @@ def _no_pairs(case: Case) -> str:
 # Cheap to dear; the names are those in a verdict.
 STAGES: tuple[Stage, ...] = (
     Stage("weights", _weights),
-    Stage("margins", _margins),
+    Stage("margins", _margins, _no_margins),
     Stage("dormant", _dormant, _no_images),
     Stage("inversion", _inversion, _no_mappings),
     Stage("pairs", _pairs, _no_pairs),
