@@ -11,6 +11,7 @@ import typer
 from badnets.artifacts import printable
 from badnets.cli import (
     attack,
+    audit,
     convert,
     datasets,
     hub,
@@ -62,6 +63,8 @@ hub.app.command("trust")(hub_client.trust)
 hub.app.command("get")(hub_client.get)
 hub.app.command("export")(hub_client.export)
 hub.app.command("import")(hub_client.bring)
+app.command("audit")(audit.audit)
+app.command("population")(audit.population)
 app.command("zoo-audit")(zoo.zoo_audit)
 
 
