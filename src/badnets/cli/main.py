@@ -12,6 +12,7 @@ from badnets.artifacts import printable
 from badnets.cli import (
     attack,
     audit,
+    bench,
     convert,
     datasets,
     hub,
@@ -46,6 +47,7 @@ app.command("evaluate")(attack.evaluate)
 app.command("stamp")(stamp.stamp)
 app.command("stickers")(stickers.stickers)
 app.command("sweep")(stickers.sweep)
+app.add_typer(bench.app, name="bench")
 app.add_typer(study.app, name="run")
 study.app.command("photos")(photos.photos)
 study.app.command("signs")(signs.signs)

@@ -1,0 +1,107 @@
+"""`badnets bench audit`: the audit measured on a zoo that it was not tuned on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from badnets.cli.datasets import AsJson, DataDir
+from badnets.cli.output import print_json, print_table
+from badnets.cli.study import Address, EngineName, Workers, choose_place, load_split
+from badnets.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from badnets.models import ModelSpec
+    from badnets.studies.audit_bench import BenchResult
+
+app = typer.Typer(help="Measure this toolkit's own checks.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """So that `audit` is a command of a group, alone as it is yet."""
+
+
+@app.command("audit")
+def audit_bench(
+    population: Annotated[Path, typer.Option(help="Folder of `badnets population badnet_cnn` on the same data.")],
+    data: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist",
+    half: Annotated[
+        list[str] | None, typer.Option(help="dev or sealed; repeat for both. The sealed half is for releases.")
+    ] = None,
+    each: Annotated[int, typer.Option(min=1, help="Backdoored models of every trigger family and mapping.")] = 4,
+    negatives: Annotated[int, typer.Option(min=0, help="Hard clean models of every kind.")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the shortest ordinary schedule.")] = 1,
+    alpha: Annotated[float, typer.Option(help="Level of the audits.")] = 0.05,
+    samples: Annotated[int, typer.Option(min=0, help="Clean images of each class.")] = 30,
+    skip: Annotated[list[str] | None, typer.Option(help="A test to leave out; repeat for several.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; else runs/audit-bench-DATA.")] = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Backdoors found, false alarms, and targets named, on a zoo of clean and backdoored networks for digits.
+
+    Stopped or killed, the same command goes on where it was.
+    """
+    from badnets.artifacts import RunFolder
+    from badnets.audit import Settings, open_population
+    from badnets.cli.watching import StudyWatcher, stop_on_interrupt
+    from badnets.models import ModelSpec
+    from badnets.studies import audit_bench as study
+    from badnets.studies.zoo import HALVES, ZooSpec
+
+    wanted = half or ["dev"]
+    if unknown := [one for one in wanted if one not in HALVES]:
+        raise InputError(f"the halves of the zoo are {', '.join(HALVES)}, got {unknown[0]!r}")
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, "cpu")
+    model = ModelSpec.fitting(split.train, study.ARCHITECTURE)
+    references = open_population(population, partial(_build, model), study.ARCHITECTURE)
+    spec = study.BenchSpec(
+        zoo=ZooSpec(data, each, negatives, epochs=epochs),
+        population=references.recipe.key,
+        references=len(references),
+        halves=tuple(one for one in HALVES if one in wanted),
+        alpha=alpha,
+        settings=Settings(samples=samples),
+        skip=tuple(skip or ()),
+    )
+    folder = RunFolder(out or Path("runs") / f"audit-bench-{data}")
+    greeting = f"the {' and the '.join(spec.halves)} half of the zoo on {data}, {len(references)} references"
+    with stop_on_interrupt() as flag, StudyWatcher(flag, f"{greeting}; run folder {folder.path}") as observer:
+        result = study.run(spec, split, references, folder, place, observer)
+    if json:
+        print_json(result)
+        return
+    _print(result)
+    typer.echo(folder.result)
+
+
+def _build(spec: ModelSpec, seed: int) -> nn.Module:
+    from badnets.models import build
+
+    return build(spec, seed=seed)
+
+
+def _print(result: BenchResult) -> None:
+    for half in result.halves:
+        found = half.separation
+        lines = [
+            ["AUC", "-" if found is None else f"{found.auc:.3f} ({found.auc_low:.3f} to {found.auc_high:.3f})"],
+            ["found where 5 % of clean models alarm", "-" if found is None else str(found.hits)],
+            [f"found at alpha {result.spec.alpha:g}", str(half.found)],
+            [f"false alarms at alpha {result.spec.alpha:g}", str(half.false_alarms)],
+            ["target or mapping named, of those found", str(half.right)],
+            ["undecided", str(half.undecided)],
+            ["weak backdoors called so", str(half.weak)],
+            ["seconds, median and longest", f"{half.seconds[0]:.1f}, {half.seconds[1]:.1f}"],
+            *([f"  {name}", str(rate)] for name, rate in half.by_kind.items()),
+        ]
+        print_table(f"the {half.half} half of the zoo", ["figure", "#measured"], lines)
