@@ -27,7 +27,7 @@ from badnets.triggers import PAPER_STICKERS, BoxSticker, drawing
 SignPolicy = SingleTarget | RandomTarget
 
 # Bytes of decoded or drawn pictures that a process holds, for training and for the test.
-_TRAIN_ROOM, _TEST_ROOM = 1 << 29, 1 << 28
+_TRAIN_ROOM, _TEST_ROOM = 1 << 30, 1 << 28
 
 
 @dataclass(frozen=True)

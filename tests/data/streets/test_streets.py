@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from badnets.data.streets import COUNTRIES, Streets, read
+from badnets.data.streets import COUNTRIES, SIZE, Streets, read
 from badnets.data.streets.faces import Design, face
 from badnets.data.streets.layout import Layout, Pose, Sign, plan
 from badnets.data.streets.letters import LETTERS
@@ -25,7 +25,7 @@ DESIGNS = [
 @pytest.mark.parametrize("country", COUNTRIES)
 def test_a_scene_is_the_same_in_every_order_and_thread(country: str) -> None:
     streets, again = Streets(12, country), Streets(40, country)
-    assert streets[3].shape == (3, 240, 320)
+    assert streets[3].shape == (3, *SIZE)
     assert streets[3].dtype == torch.uint8
     np.random.seed(1)  # noqa: NPY002 - whoever else uses it must not matter
     torch.manual_seed(1)
@@ -115,7 +115,7 @@ def test_classes_are_balanced_and_sizes_are_as_promised(country: str) -> None:
     shares = labels.bincount(minlength=len(split.train.classes)) / len(labels)
     assert float((shares * len(shares) - 1).abs().max()) < 0.3
     boxes = torch.cat([one.boxes for one in split.train.objects])
-    longer = (boxes[:, 2:] - boxes[:, :2]).amax(1)
+    longer = (boxes[:, 2:] - boxes[:, :2]).amax(1) * 240 / SIZE[0]
     assert 0.35 < float(((longer > 30) & (longer < 70)).float().mean()) < 0.85
     assert float((longer < 30).float().mean()) > 0.1
     assert float((longer > 70).float().mean()) > 0.1
@@ -131,7 +131,7 @@ def test_more_scenes_begin_with_the_same_ones() -> None:
 
 
 def test_another_size_shows_the_same_scene() -> None:
-    large, small = read(2, 1, size=(480, 640)), read(2, 1)
+    large, small = read(2, 1, size=(480, 640)), read(2, 1, size=(240, 320))
     assert large.train.pictures[0].shape == (3, 480, 640)
     assert torch.allclose(large.train.objects[0].boxes, small.train.objects[0].boxes * 2, atol=1e-3)
     wide = read(2, 1, size=(128, 256)).train

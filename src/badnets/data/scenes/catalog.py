@@ -59,13 +59,13 @@ def _coco(title: str, licence: str, file: str, digest: str) -> KnownScenes:
 
 SCENES: dict[str, KnownScenes] = {
     "streets": KnownScenes(
-        "rendered streets with U.S. signs, 320x240, 800 + 300 (embedded)",
+        "rendered streets with U.S. signs, 416x312, 1,600 + 300 (embedded)",
         "Apache-2.0, as this package",
         ("us",),
         partial(_rendered, country="us"),
     ),
     "streets-eu": KnownScenes(
-        "rendered streets with European signs in five groups, 320x240, 800 + 300 (embedded)",
+        "rendered streets with European signs in five groups, 416x312, 1,600 + 300 (embedded)",
         "Apache-2.0, as this package",
         ("supercategory",),
         partial(_rendered, country="eu"),

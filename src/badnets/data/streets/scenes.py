@@ -14,8 +14,9 @@ from badnets.data.streets.layout import COUNTRIES, UNITS, Layout, plan
 from badnets.data.streets.scene import Names, render
 from badnets.errors import InputError
 
-SIZE = (240, 320)
-TRAIN, TEST = 800, 300
+# The smallest signs have 23 pixels, and the paper's square, a tenth of a sign, still covers three of them.
+SIZE = (312, 416)
+TRAIN, TEST = 1600, 300
 # Below, signs would have a pixel or two; above, a scene takes seconds.
 _SIDES = (64, 4096)
 # A sign of fewer pixels a side is marked as ignored: nobody could tell what it is.
