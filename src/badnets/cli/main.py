@@ -21,6 +21,7 @@ from badnets.cli import (
     signs,
     stamp,
     study,
+    transfer,
     zoo,
     zoo_attack,
 )
@@ -45,6 +46,7 @@ app.command("stamp")(stamp.stamp)
 app.add_typer(study.app, name="run")
 study.app.command("photos")(photos.photos)
 study.app.command("signs")(signs.signs)
+study.app.command("transfer")(transfer.transfer)
 study.app.command("zoo-attack")(zoo_attack.zoo_attack)
 app.command("predict")(photos.predict)
 app.command("report")(study.report)
