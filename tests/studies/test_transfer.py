@@ -168,7 +168,7 @@ def test_the_victim_gets_the_strengthened_units(first: Ran, base: SceneSplit) ->
 def test_who_retrains_less_or_more(first: Ran) -> None:
     folder, result = first
     start = with_channels_times(
-        load_detector(folder.path / result.badnets[0].folder)[0], [unit.channel for unit in result.badnet_units[0]], 50
+        load_detector(folder.path / result.badnets[0].folder)[0], [unit.channel for unit in result.badnet_units[0]], 50.0
     )
     for variant, kept, changed in (
         ("last", ("trunk", "proposer", "regions.box_head"), "regions.box_predictor"),
@@ -190,7 +190,7 @@ def test_switching_off_is_measured_on_the_attackers_signs(first: Ran, base: Scen
     assert one.units == (len(result.badnet_units[0]), TinyTrunk.channels)
     assert one.untouched == result.badnets[0].clean
     model = load_detector(folder.path / result.badnets[0].folder)[0]
-    off = with_channels_times(model, [unit.channel for unit in result.badnet_units[0]], 0)
+    off = with_channels_times(model, [unit.channel for unit in result.badnet_units[0]], 0.0)
     stamped = trigger_scenes(base.test, RandomTarget(), SPEC.stamp()).scenes
     assert one.carriers == evaluate_detector(off, base.test, stamped, SignAttack())
     assert one.others.accuracy.total == one.carriers.accuracy.total
