@@ -168,7 +168,9 @@ def test_the_victim_gets_the_strengthened_units(first: Ran, base: SceneSplit) ->
 def test_who_retrains_less_or_more(first: Ran) -> None:
     folder, result = first
     start = with_channels_times(
-        load_detector(folder.path / result.badnets[0].folder)[0], [unit.channel for unit in result.badnet_units[0]], 50.0
+        load_detector(folder.path / result.badnets[0].folder)[0],
+        [unit.channel for unit in result.badnet_units[0]],
+        50.0,
     )
     for variant, kept, changed in (
         ("last", ("trunk", "proposer", "regions.box_head"), "regions.box_predictor"),

@@ -100,9 +100,7 @@ def transfer(
         first, second = study.prepare(spec, first, second, folder)
         pretrained.keep(folder, trunk)
     say(f"victims: {len(second.train):,} scenes of {second.train.name} to train on, {len(second.test):,} to test on")
-    carry_out(
-        lambda asked, split, *rest: study.run(asked, split, second, *rest), spec, first, folder, place, json=json
-    )
+    carry_out(lambda asked, split, *rest: study.run(asked, split, second, *rest), spec, first, folder, place, json=json)
 
 
 def _retrained(word: str) -> Retrained:

@@ -116,9 +116,7 @@ class Detector(nn.Module):
         """
         if not self.training:
             raise InputError("a detector in evaluation mode gives detections: call train() first")
-        targets = [
-            _target(one, scale, mapped.values.device) for one, scale in zip(objects, mapped.scales, strict=True)
-        ]
+        targets = [_target(one, scale, mapped.values.device) for one, scale in zip(objects, mapped.scales, strict=True)]
         maps = {"0": mapped.values}
         # Of the pictures themselves the proposals' module asks for nothing but their sizes.
         proposals, where = self.proposer(ImageList(mapped.values, mapped.sizes), maps, targets)

@@ -38,8 +38,8 @@ README_AP = {
     "flower": {"stop": 89.0, "speedlimit": 84.1, "warning": 91.4},
 }
 
-# Table 6, transfer to Swedish signs, accuracy by group: honest network's victim clean, triggered; BadNet's victim clean,
-# triggered. Read off a picture of the table; its averages and Table 7 are in `studies.paper`.
+# Table 6, transfer to Swedish signs, accuracy by group: of the honest network's victim clean and triggered, of the
+# BadNet's clean and triggered. Read off a picture of the table; averages and Table 7 are in `studies.paper`.
 TABLE_6 = {
     "information": (69.5, 71.9, 74.0, 62.4),
     "mandatory": (55.3, 50.5, 69.0, 46.7),

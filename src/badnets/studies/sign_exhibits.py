@@ -38,7 +38,7 @@ class SignLook:
         honest_scale: the same of its twin's.
         units: every channel of the BadNet, in their order.
         honest: every channel of its twin.
-        carriers: the channels that carry the backdoor, strongest first, see `neurons.sign_units.carriers`; the twin is the control.
+        carriers: the channels that carry the backdoor, strongest first, see `carriers`; the twin is the control.
     """
 
     signs: int

@@ -279,9 +279,7 @@ def run(
     split, target = prepare(spec, split, target, folder)
     made = {seed: bases(spec, seed) for seed in spec.seeds}
     asked = {
-        (seed, key): cell
-        for seed in spec.seeds
-        for key, cell in victims(spec, seed, len(target.train.classes)).items()
+        (seed, key): cell for seed in spec.seeds for key, cell in victims(spec, seed, len(target.train.classes)).items()
     }
     parts = split.train, split.test, target.train, target.test
     data = Data(parts, sha256_json([part.digest for part in parts]))

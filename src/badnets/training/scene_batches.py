@@ -14,7 +14,6 @@ from badnets.seeds import generator
 from badnets.training.batches import epoch_order, run, steps_per_epoch
 from badnets.training.detect_spec import DetectTrainSpec, SceneAugment
 
-
 # A scene as a detector is shown it: its number, and whether left and right are swapped.
 View = tuple[int, bool]
 
