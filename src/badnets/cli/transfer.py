@@ -67,7 +67,7 @@ def transfer(
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
-    """The paper's second attack: a BadNet for one country's signs, downloaded by a victim who retrains it for another's.
+    """The paper's second attack: a BadNet for one country's signs, downloaded by a victim who retrains it for another.
 
     The same command with more gains or seeds adds theirs to the run folder.
     """

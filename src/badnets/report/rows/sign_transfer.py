@@ -27,8 +27,8 @@ RULE = (
 NOTES = (
     (
         "Accuracy: signs called their class by the surest detection with a score over 0.5 that overlaps them with an "
-        "IoU over 0.5, one that nothing is found on counting as wrong. Triggered: every sign bears the sticker; against "
-        "the true class, so the lower, the better for the attacker. Averages are over all signs."
+        "IoU over 0.5, one that nothing is found on counting as wrong. Triggered: every sign bears the sticker, and its "
+        "true class counts, so the lower, the better for the attacker. Averages are over all signs."
     ),
     (
         "The paper's figures are for U.S. and Swedish street scenes and its own detector: beside ours to compare what "
