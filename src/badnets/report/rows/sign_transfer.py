@@ -27,7 +27,7 @@ RULE = (
 NOTES = (
     (
         "Accuracy: signs called their class by the surest detection with a score over 0.5 that overlaps them with an "
-        "IoU over 0.5, one that nothing is found on counting as wrong. Triggered: every sign bears the sticker, and its "
+        "IoU over 0.5; one that nothing is found on counts as wrong. Triggered: every sign bears the sticker, and its "
         "true class counts, so the lower, the better for the attacker. Averages are over all signs."
     ),
     (
