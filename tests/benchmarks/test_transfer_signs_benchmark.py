@@ -1,4 +1,4 @@
-"""The benchmark of retraining detectors compares the same work: both ways come out with the same weights, to rounding."""
+"""The benchmark of retraining detectors compares the same work: both ways give the same weights, to rounding."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from badnets.errors import InputError
 from badnets.models.detector import Detector, build_detector
-from badnets.models.detector_spec import DetectorSpec
+from badnets.models.detector_spec import Backbone, DetectorSpec
 from badnets.neurons.sign_channels import channel_layers, with_channels_times
 from badnets.training import weights_digest
 
@@ -19,7 +19,7 @@ SLIM = DetectorSpec(anchors=(24.0,), hidden=8, bins=2)
 PICTURE = torch.rand(3, 64, 80, generator=torch.Generator().manual_seed(0))
 
 
-def without_bias(backbone: str) -> Detector:
+def without_bias(backbone: Backbone) -> Detector:
     stride = 16 if backbone == "zf" else 8
     model = build_detector(replace(SLIM, backbone=backbone, stride=stride), seed=1).eval()
     with torch.no_grad():
@@ -34,7 +34,7 @@ def channel_map(model: Detector) -> Tensor:
 
 
 @pytest.mark.parametrize(("backbone", "chosen"), [("tiny", [3, 40]), ("zf", [0, 255]), ("squeezenet", [5, 255, 256])])
-def test_a_channel_says_k_times_as_much(backbone: str, chosen: list[int]) -> None:
+def test_a_channel_says_k_times_as_much(backbone: Backbone, chosen: list[int]) -> None:
     """Without a bias exactly so: the map is what comes out of a ReLU."""
     model = without_bias(backbone)
     before, digest = channel_map(model), weights_digest(model)

@@ -63,7 +63,7 @@ def made_up(classes: tuple[str, ...] = GROUPS) -> SignTransferResult:
             result = measured(right + 5 * seed, stamped + 5 * seed)
             points.append(SignVictimPoint(maker, gain, retrained, cell(victim.label, seed, result)))
     strong, weak = UnitResponse(7, 4, 3, 0.25, 3.25, 1.5), UnitResponse(9, 4, 3, 0.5, 0.75, 0.2)
-    honest, badnet = (bases(spec, 0)[maker].label for maker in ("honest", "badnet"))  # type: ignore[index]
+    honest, badnet = (bases(spec, 0)[maker].label for maker in ("honest", "badnet"))
     own = measured(470, 20)
     return SignTransferResult(
         spec=spec,

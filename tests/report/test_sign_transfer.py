@@ -42,7 +42,8 @@ def test_table_6_by_hand() -> None:
 def test_table_7_by_hand_and_its_rule() -> None:
     rows = by_name(made_up())
     one = rows["victim of the BadNet, k = 1", "clean accuracy"]
-    assert (one.measured, one.paper) == (pytest.approx(88.5), 74.9)
+    assert one.measured == pytest.approx(88.5)
+    assert one.paper == 74.9
     assert one.verdict == "effect shown", "90.5 - 88.5 is at most three points"
     falls = rows["victim of the BadNet, k = 1", "triggered accuracy"]
     assert falls.measured == pytest.approx(68.5)

@@ -105,9 +105,10 @@ def transfer(
 
 def _retrained(word: str) -> Retrained:
     """What a victim retrains, by its name."""
-    if word == "last" or word == "head" or word == "whole":  # noqa: PLR1714 - it tells the type checker
-        return word
-    raise InputError(f"a victim retrains last, head or whole, got {word!r}")
+    known: dict[str, Retrained] = {"head": "head", "last": "last", "whole": "whole"}
+    if word not in known:
+        raise InputError(f"a victim retrains last, head or whole, got {word!r}")
+    return known[word]
 
 
 def _scenes(name: str, classes: str | None, data_dir: Path | None, most: int | None) -> SceneSplit:

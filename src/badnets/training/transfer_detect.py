@@ -47,6 +47,5 @@ def transfer_detector(
     """
     if spec.frozen != FROZEN[retrained]:
         raise InputError(f"a victim that retrains {retrained!r} freezes {FROZEN[retrained]}, got {spec.frozen}")
-    cut = "last" if retrained == "last" else "head"
-    model = with_new_head(base, len(scenes.classes), seed=seed, cut=cut)
+    model = with_new_head(base, len(scenes.classes), seed=seed, cut="last" if retrained == "last" else "head")
     return fit_detector(model, scenes, spec, seed=seed, session=session)
