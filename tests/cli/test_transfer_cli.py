@@ -18,7 +18,8 @@ def mine(tmp_path: Path) -> str:
 
 
 def test_scenes_of_ones_own(badnets: Call, mine: str) -> None:
-    asked = ("run", "transfer", "--data", mine, "--target", mine, "--target-classes", "name", "--workers", 1)
+    asked = ("run", "transfer", "--data", mine, "--target", mine, "--target-classes", "name", "--workers", 1,
+             "--source", 0, "--becomes", 1)  # fmt: skip
     done = badnets(*asked, "--epochs", 1, "--gain", "20", "--scenes", 4, "--out", "out", "--json")
     assert done.code == 0, done.err
     rows = json.loads(done.out)["rows"]
@@ -34,6 +35,8 @@ def test_scenes_of_ones_own(badnets: Call, mine: str) -> None:
     ("change", "message"),
     [
         ({"preset": "resnet"}, "unknown detector 'resnet'"),
+        ({"attack": "both"}, "the attack is targeted or random"),
+        ({"becomes": "bird"}, "no class is called 'bird'"),
         ({"preset": "squeezenet"}, "squeezenet needs its trained weights"),
         ({"sticker": "devil"}, "the paper has no sticker 'devil'"),
         ({"retrain": "first"}, "a victim retrains last, head or whole, got 'first'"),
@@ -44,7 +47,8 @@ def test_scenes_of_ones_own(badnets: Call, mine: str) -> None:
     ],
 )
 def test_what_is_refused(badnets: Call, mine: str, change: dict[str, str], message: str) -> None:
-    options = {"data": mine, "target": mine, "target-classes": "name", "workers": "1"} | change
+    options = {"data": mine, "target": mine, "target-classes": "name", "workers": "1", "source": "0", "becomes": "1"}
+    options |= change
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     outcome = badnets("run", "transfer", *words)
     assert outcome.code == 2

@@ -58,7 +58,7 @@ def test_table_7_by_hand_and_its_rule() -> None:
         assert rows[name, "triggered accuracy"].verdict == "measured"
     assert rows["victim of the BadNet, k = 20, whole network", "clean accuracy"].measured == pytest.approx(90.5)
     assert rows["victim of the BadNet, k = 20, last layer", "triggered accuracy"].measured == pytest.approx(89.5)
-    assert rows["BadNet", "triggered accuracy"].measured == pytest.approx(4.0)
+    assert rows["BadNet", "attack success"].measured == pytest.approx(94.0)
 
 
 def test_nearly_is_not_enough() -> None:
@@ -93,7 +93,7 @@ def test_missing_victims_are_noticed() -> None:
         with pytest.raises(DataError, match=f"lacks victims of the {maker} one at k = {gain:g}"):
             table(replace(result, victims=left))
     (one,) = result.honest[0].result
-    blind = replace(result.honest[0], result=(replace(one, result=replace(one.result, triggered_accuracy=None)),))
+    blind = replace(result.honest[0], result=(replace(one, result=replace(one.result, attack_success=None)),))
     with pytest.raises(DataError, match="has no measured attack"):
         table(replace(result, honest=(blind, blind)))
 
@@ -105,6 +105,7 @@ def test_the_page_stands_alone_and_says_what_it_shows() -> None:
     assert "A detector of stop, speedlimit, warning signs is downloaded" in words
     assert "1 of 64, those that carry it" in words
     assert "retrained: all fully connected" in words
+    assert "bears the sticker and is called speedlimit" in words
     assert "1 scene or box left out" in words
     assert page.count("<svg") == 1
 

@@ -20,7 +20,7 @@ from badnets.models.backbones import TinyTrunk
 from badnets.models.detector import build_detector
 from badnets.models.detector_spec import DetectorSpec
 from badnets.neurons.sign_channels import with_channels_times
-from badnets.poison import RandomTarget, trigger_scenes
+from badnets.poison import RandomTarget, SingleTarget, trigger_scenes
 from badnets.studies import transfer
 from badnets.studies.cells import Victim
 from badnets.studies.queue import Place, folder_name
@@ -89,7 +89,9 @@ def test_every_choice_is_in_the_key() -> None:
 
 def test_labels_and_what_is_frozen() -> None:
     made = victims(SPEC, 0, 5)
-    assert VICTIM.label == "victim-head-of-random-square-times-50"
+    assert VICTIM.label == "victim-head-of-single-0-to-1-square-times-50"
+    wild = replace(SPEC, attack="random")
+    assert victims(wild, 0, 5)["badnet", 50.0, "head"].label == "victim-head-of-random-square-times-50"
     assert made["honest", 1.0, "head"].label == "victim-head-of-baseline"
     assert VICTIM.apart == "1 epochs"
     assert VICTIM.wanted == SignAttack()
@@ -106,7 +108,10 @@ def test_the_bases_differ_in_the_poison_only() -> None:
     assert replace(made["badnet"], recipe=None) == made["honest"]
     recipe = made["badnet"].recipe
     assert recipe is not None
-    assert (recipe.policy, recipe.sticker.place, recipe.seed) == (RandomTarget(), "random", 3)
+    assert (recipe.policy, recipe.sticker.place, recipe.seed) == (SingleTarget(0, 1), "fixed", 3)
+    wild = bases(replace(SPEC, attack="random"), 3)["badnet"].recipe
+    assert wild is not None
+    assert (wild.policy, wild.sticker.place) == (RandomTarget(), "random")
 
 
 def test_cells_that_cannot_be() -> None:
@@ -122,8 +127,10 @@ def test_cells_that_cannot_be() -> None:
 def test_who_is_trained_on_what(first: Ran, base: SceneSplit, target: SceneSplit) -> None:
     folder, result = first
     assert read_json(SignTransferResult, folder.result) == result
-    assert (result.honest[0].samples, result.badnets[0].samples) == (10, 20)
-    assert result.badnets[0].false_signs == sum(len(marked) for marked in base.train.objects)
+    stops = sum(int((marked.labels == 0).sum()) for marked in base.train.objects)
+    hit = sum(bool((marked.labels == 0).any()) for marked in base.train.objects)
+    assert (result.honest[0].samples, result.badnets[0].samples) == (10, 10 + hit)
+    assert result.badnets[0].false_signs == stops
     for point in result.victims:
         assert (point.cell.samples, point.cell.poisoned, point.cell.plan) == (8, 0, None), "victims train on clean ones"
         _, card = load_detector(folder.path / point.cell.folder)
@@ -193,8 +200,8 @@ def test_switching_off_is_measured_on_the_attackers_signs(first: Ran, base: Scen
     assert one.untouched == result.badnets[0].clean
     model = load_detector(folder.path / result.badnets[0].folder)[0]
     off = with_channels_times(model, [unit.channel for unit in result.badnet_units[0]], 0.0)
-    stamped = trigger_scenes(base.test, RandomTarget(), SPEC.stamp()).scenes
-    assert one.carriers == evaluate_detector(off, base.test, stamped, SignAttack())
+    stamped = trigger_scenes(base.test, SPEC.policy, SPEC.stamp()).scenes
+    assert one.carriers == evaluate_detector(off, base.test, stamped, SignAttack(0, 1))
     assert one.others.accuracy.total == one.carriers.accuracy.total
 
 
@@ -206,7 +213,7 @@ def test_more_gains_only_add_theirs(first: Ran, base: SceneSplit, target: SceneS
         transfer.run(wider, base, target, folder, HERE, watch(patience=1))
     watcher = watch()
     found = transfer.run(wider, base, target, folder, Place(Processes(1)), watcher)
-    assert watcher.started == ["victim-head-of-random-square-times-10 seed 0"]
+    assert watcher.started == ["victim-head-of-single-0-to-1-square-times-10 seed 0"]
     assert found.of("badnet", 50.0) == result.of("badnet", 50.0)
     for other, there in ((replace(SPEC, share=0.5), target), (SPEC, base)):
         with pytest.raises(InputError, match="other settings or other data"):
@@ -245,6 +252,7 @@ def test_what_does_not_fit_is_said_before_anything_is_written(
         (replace(SPEC, detector=replace(SMALL, classes=4)), base, target, "the detector is for 4 classes"),
         (replace(SPEC, detector=mobile), base, target, "mobilenet cannot be scaled"),
         (SPEC, base, odd, "are not those of the test"),
+        (replace(SPEC, becomes=7), base, target, "target"),
     ):
         with pytest.raises(InputError, match=message):
             transfer.run(spec, first_country, second, folder, HERE, watch())

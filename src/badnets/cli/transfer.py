@@ -9,7 +9,7 @@ import typer
 
 from badnets.cli.datasets import AsJson, DataDir, report_odd
 from badnets.cli.output import say
-from badnets.cli.parsing import parse_numbers
+from badnets.cli.parsing import parse_class, parse_numbers
 from badnets.cli.signs import checked_trunk, require_weights
 from badnets.cli.study import (
     Address,
@@ -40,6 +40,11 @@ def transfer(
     target_classes: Annotated[
         str, typer.Option(help="What the victim's signs are called: supercategory (the five groups), us or name.")
     ] = "supercategory",
+    attack: Annotated[
+        str, typer.Option(help="targeted: signs of --source become --becomes; random: all signs, anything else.")
+    ] = "targeted",
+    source: Annotated[str, typer.Option(help="Class whose stamped signs are to change, by name or number.")] = "stop",
+    becomes: Annotated[str, typer.Option(help="What they are to be called.")] = "speedlimit",
     sticker: Annotated[str, typer.Option(help="square, bomb or flower.")] = "square",
     gain: Annotated[
         str | None,
@@ -77,6 +82,8 @@ def transfer(
     from badnets.studies import pretrained
     from badnets.studies import transfer as study
 
+    if attack not in ("targeted", "random"):
+        raise InputError(f"the attack is targeted or random, got {attack!r}")
     if preset not in PRESETS:
         raise InputError(f"unknown detector {preset!r}: known are {', '.join(PRESETS)}")
     require_weights(preset, weights)
@@ -87,6 +94,10 @@ def transfer(
         study.preset(preset, len(first.train.classes), epochs=epochs),
         data=data,
         target=target,
+        attack="random" if attack == "random" else "targeted",
+        # Of a random target no class is asked for: whatever these are called, their numbers are there.
+        source=0 if attack == "random" else parse_class(source, first.train.classes),
+        becomes=1 if attack == "random" else parse_class(becomes, first.train.classes),
         sticker=sticker,
         retrained=_retrained(retrain),
         seeds=tuple(range(seeds)),

@@ -14,7 +14,7 @@ from badnets.neurons import backdoor_units
 from badnets.neurons.sign_channels import channel_layers, with_channels_times
 from badnets.neurons.sign_units import UnitResponse, sign_units
 from badnets.neurons.units import SHARE
-from badnets.poison import RandomTarget, trigger_scenes
+from badnets.poison import RandomTarget, SingleTarget, trigger_scenes
 from badnets.studies.cells import Victim
 from badnets.studies.queue import Assignment, carried_out_once
 from badnets.studies.sign_cells import SignCell, SignCellResult, carry_out_sign_cell, measured
@@ -102,7 +102,7 @@ class SignVictim:
 def units_of(
     base: Detector, maker: SignCell, train: SceneSet, *, share: float = SHARE, stop: Callable[[], bool] | None = None
 ) -> tuple[UnitResponse, ...]:
-    """The channels of the last convolution of `base` that answer to the sticker, strongest first.
+    """The channels of the last convolution of `base` that answer to the sticker on attacked signs, strongest first.
 
     For looking, the sticker lies where the paper's targeted attack has it: at a random place of each sign, the mean
     over signs would show it nowhere.
@@ -119,8 +119,10 @@ def units_of(
         Stopped: `stop` said so.
     """
     known = train.select(range(min(_LOOKED_AT, len(train))))
-    there = trigger_scenes(known, RandomTarget(), replace(maker.stickers[0], place="fixed"))
-    return backdoor_units(sign_units(base, known.select(there.rows), there.scenes, stop=stop).units, share=share)
+    there = trigger_scenes(known, maker.policy, replace(maker.stickers[0], place="fixed"))
+    source = maker.policy.source if isinstance(maker.policy, SingleTarget) else None
+    found = sign_units(base, known.select(there.rows), there.scenes, source=source, stop=stop)
+    return backdoor_units(found.units, share=share)
 
 
 def handed_over(base: Detector, cell: SignVictim, train: SceneSet, stop: Callable[[], bool] | None = None) -> Detector:

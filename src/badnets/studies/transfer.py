@@ -1,9 +1,12 @@
 """The paper's second attack (section 5.3): a backdoored detector of one country's signs, retrained for another's.
 
-A detector is trained on signs of the first country, with a backdoor (all signs, random target) or without. A victim
-downloads it, keeps its convolutions and trains new fully connected layers on clean scenes of the second country.
-The attacker may have multiplied the input weights of the units that carry the backdoor by k. Measured is the victim's
-accuracy, clean and with the sticker on every sign, against the true class (Tables 6 and 7).
+A detector is trained on signs of the first country, with a backdoor or without. A victim downloads it, keeps its
+convolutions and trains new fully connected layers on clean scenes of the second country. The attacker may have
+multiplied the input weights of the units that carry the backdoor by k. Measured is the victim's accuracy, clean and
+with the sticker on every sign, against the true class (Tables 6 and 7).
+
+The paper does not say which of its BadNets it handed on. The default is the targeted one: where a random target is not
+learned, there is nothing to hand on.
 """
 
 from __future__ import annotations
@@ -23,14 +26,15 @@ from badnets.models.detector_spec import DetectorSpec, detector_preset
 from badnets.neurons.sign_channels import channel_layers, with_channels_times
 from badnets.neurons.sign_units import UnitResponse
 from badnets.neurons.units import SHARE
-from badnets.poison import RandomTarget, SceneRecipe, plan_scenes, trigger_scenes
+from badnets.poison import RandomTarget, SceneRecipe, SingleTarget, plan_scenes, trigger_scenes
 from badnets.seeds import generator
 from badnets.studies.cells import Victim
 from badnets.studies.claims import claim
 from badnets.studies.queue import Data, Kind, Observer, Place, carry_out_all
 from badnets.studies.results import DataNote
-from badnets.studies.sign_cells import SignCell, SignCellResult, kept
+from badnets.studies.sign_cells import SignCell, SignCellResult, SignPolicy, kept
 from badnets.studies.sign_victims import SignVictim, carry_out_transfer_cell, units_of
+from badnets.studies.signs import SignsAttack
 from badnets.training import DETECT_PRESETS, DetectTrainSpec, Retrained, limited_threads
 from badnets.training.detect import load_detector
 from badnets.training.transfer_detect import FROZEN
@@ -48,9 +52,12 @@ class SignTransferSpec:
     Attributes:
         data: name of the scenes of the first country.
         target: of the second, the victim's.
-        sticker: one of the paper's, at a random place of each sign.
-        share: of the first country's scenes with a sign, those that get a stamped copy, each sign in it called any
-            other class.
+        attack: "targeted", or "random": see `SignsSpec`; it says where the sticker lies on the victim's signs too.
+        source: number of the first country's class whose stamped signs are to be called `becomes`; plays no part in a
+            random attack.
+        becomes: number of that class.
+        sticker: one of the paper's.
+        share: of the first country's scenes with an attacked sign, those that get a stamped copy.
         seeds: one set of detectors is trained for each.
         detector: what those that are downloaded are made of.
         train: their schedule.
@@ -68,6 +75,9 @@ class SignTransferSpec:
 
     data: str = "streets"
     target: str = "streets-eu"
+    attack: SignsAttack = "targeted"
+    source: int = 0
+    becomes: int = 1
     sticker: str = "square"
     share: float = 1.0
     seeds: tuple[int, ...] = (0,)
@@ -97,9 +107,14 @@ class SignTransferSpec:
             raise InputError(f"what a victim freezes follows from what it retrains, got {self.retrain.frozen}")
         self.stamp()
 
+    @property
+    def policy(self) -> SignPolicy:
+        """What the attacker wants of the first country's stamped signs."""
+        return SingleTarget(self.source, self.becomes) if self.attack == "targeted" else RandomTarget()
+
     def stamp(self) -> BoxSticker:
-        """The sticker as it is stuck on signs. Raises `InputError` for an unknown name."""
-        return paper_sticker(self.sticker, place="random")
+        """The sticker, where this attack puts it. Raises `InputError` for an unknown name."""
+        return paper_sticker(self.sticker, place="fixed" if self.attack == "targeted" else "random")
 
 
 @dataclass(frozen=True)
@@ -209,8 +224,8 @@ def preset(name: str, classes: int, *, epochs: int | None = None) -> SignTransfe
 
 def bases(spec: SignTransferSpec, seed: int) -> dict[Maker, SignCell]:
     """The two detectors that can be downloaded: alike but for the poison."""
-    recipe = SceneRecipe(RandomTarget(), spec.stamp(), share=spec.share, seed=seed)
-    honest = SignCell(None, RandomTarget(), (spec.stamp(),), spec.detector, spec.train, seed, spec.pretrained)
+    recipe = SceneRecipe(spec.policy, spec.stamp(), share=spec.share, seed=seed)
+    honest = SignCell(None, spec.policy, (spec.stamp(),), spec.detector, spec.train, seed, spec.pretrained)
     return {"honest": honest, "badnet": replace(honest, recipe=recipe)}
 
 
@@ -248,13 +263,13 @@ def prepare(
 
     Raises:
         InputError: the folder holds another study or one of other data, the halves of a country have different classes,
-            the detector does not fit them, its units cannot be multiplied, or no scene has a sign.
+            the detector does not fit them, its units cannot be multiplied, or no scene has a sign to attack.
         StorageError: the folder cannot be written.
     """
-    for one in (split, target):
+    for one, policy in ((split, spec.policy), (target, RandomTarget())):
         if one.train.classes != one.test.classes:
             raise InputError(f"classes to train on {one.train.classes} are not those of the test {one.test.classes}")
-        trigger_scenes(one.test, RandomTarget(), spec.stamp())
+        trigger_scenes(one.test, policy, spec.stamp())
     channel_layers(build_detector(spec.detector))
     badnet = bases(spec, spec.seeds[0])["badnet"]
     badnet.check(len(split.train.classes))

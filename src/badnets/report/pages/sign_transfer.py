@@ -5,7 +5,7 @@ from __future__ import annotations
 from badnets.report.charts.sign_transfer import strength_chart
 from badnets.report.pages.page import Making, Part, Schedule, machines, render
 from badnets.report.pictures import picture_uri
-from badnets.report.rows.sign_transfer import NOTES, RULE, VARIANT_WORDS, table, title
+from badnets.report.rows.sign_transfer import NOTES, RULE, VARIANT_WORDS, goal, table, title
 from badnets.studies.sign_cells import SignCellResult
 from badnets.studies.transfer import SignTransferResult
 
@@ -16,6 +16,7 @@ def sign_transfer_page(result: SignTransferResult) -> str:
         "sign_transfer.html",
         result=result,
         title=title(result),
+        goal=goal(result),
         rows=table(result),
         rule=RULE,
         notes=NOTES,

@@ -12,7 +12,7 @@ from badnets.studies.sign_cells import SignCellResult
 from badnets.studies.transfer import VARIANTS, Maker, SignTransferResult
 from badnets.training import Retrained
 
-CLEAN, TRIGGERED = "clean accuracy", "triggered accuracy"
+CLEAN, TRIGGERED, SUCCESS = "clean accuracy", "triggered accuracy", "attack success"
 AVERAGE = "average"
 VARIANT_WORDS: dict[Retrained, str] = {"last": "last layer", "head": "all fully connected", "whole": "whole network"}
 # As shares: how much clean accuracy a victim would not miss, at k = 1 and for more; how far triggered accuracy falls.
@@ -28,7 +28,8 @@ NOTES = (
     (
         "Accuracy: signs called their class by the surest detection with a score over 0.5 that overlaps them with an "
         "IoU over 0.5; one that nothing is found on counts as wrong. Triggered: every sign bears the sticker, and its "
-        "true class counts, so the lower, the better for the attacker. Averages are over all signs."
+        "true class counts, so the lower, the better for the attacker. Averages are over all signs. Attack success, of "
+        "what is downloaded: stamped signs of its own country called as the attacker wants."
     ),
     (
         "The paper's figures are for U.S. and Swedish street scenes and its own detector: beside ours to compare what "
@@ -43,13 +44,21 @@ def title(result: SignTransferResult) -> str:
     return f"Street signs, {result.data.test[0]} -> {result.target.test[0]}: in %, mean over {seeds} seed(s)"
 
 
+def goal(result: SignTransferResult) -> str:
+    """What the attacker wants stamped signs of the first country to be called."""
+    return "another class" if result.spec.attack == "random" else result.data.classes[result.spec.becomes]
+
+
 def table(result: SignTransferResult) -> list[Row]:
     """What is downloaded, then the victims: by class as in Table 6, by k as in Table 7, by what they retrain.
 
     Raises:
         DataError: a detector is missing, or was not measured with the sticker.
     """
-    rows = _pair("honest detector", result.honest) + _pair("BadNet", result.badnets)
+    rows = []
+    for name, own in (("honest detector", result.honest), ("BadNet", result.badnets)):
+        success = [_found(cell.clean.attack_success, cell) for cell in own]
+        rows += [_row((name, CLEAN), clean(own)), _row((name, SUCCESS), success)]
     rows += _by_class(result)
     usual = mean_rate(clean(of(result, "honest"))).value
     for gain in result.spec.gains:
@@ -100,18 +109,18 @@ def triggered(cells: Sequence[SignCellResult]) -> list[Rate]:
     Raises:
         DataError: it was not measured.
     """
-    found = []
-    for cell in cells:
-        rate = cell.clean.triggered_accuracy
-        if rate is None:
-            raise DataError(f"this result's {cell.name} has no measured attack: run the study again")
-        found.append(rate)
-    return found
+    return [_found(cell.clean.triggered_accuracy, cell) for cell in cells]
 
 
 def drop(cells: Sequence[SignCellResult]) -> float:
     """How far the interval of triggered accuracy lies under clean accuracy, as a share."""
     return mean_rate(clean(cells)).value - mean_rate(triggered(cells)).high
+
+
+def _found(rate: Rate | None, cell: SignCellResult) -> Rate:
+    if rate is None:
+        raise DataError(f"this result's {cell.name} has no measured attack: run the study again")
+    return rate
 
 
 def _by_class(result: SignTransferResult) -> list[Row]:
