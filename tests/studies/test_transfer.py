@@ -233,7 +233,6 @@ def test_more_gains_only_add_theirs(first: Ran, base: SceneSplit, target: SceneS
         ({"sticker": "devil"}, "the paper has no sticker 'devil'"),
         ({"share": 0.0}, "the share is in"),
         ({"unit_share": 1.5}, "share of the largest rise is in"),
-        ({"retrained": "first"}, "retrains last, head, whole, got 'first'"),
         ({"retrain": DetectTrainSpec(frozen=("trunk",))}, "follows from what it retrains"),
     ],
 )

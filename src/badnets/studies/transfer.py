@@ -101,8 +101,6 @@ class SignTransferSpec:
         for what, value in (("share", self.share), ("share of the largest rise", self.unit_share)):
             if not 0 < value <= 1:
                 raise InputError(f"the {what} is in (0, 1], got {value}")
-        if self.retrained not in FROZEN:
-            raise InputError(f"a victim retrains {', '.join(FROZEN)}, got {self.retrained!r}")
         if self.retrain.frozen:
             raise InputError(f"what a victim freezes follows from what it retrains, got {self.retrain.frozen}")
         self.stamp()
