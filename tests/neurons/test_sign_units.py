@@ -13,7 +13,7 @@ from badnets.data import Objects, SceneSet
 from badnets.errors import InputError, Stopped
 from badnets.models.detector import Detector, build_detector
 from badnets.models.detector_spec import DetectorSpec
-from badnets.neurons.sign_units import SignUnits, UnitResponse, as_grid, backdoor_units, sign_units
+from badnets.neurons.sign_units import SignUnits, UnitResponse, as_grid, carriers, sign_units
 
 SPEC = DetectorSpec(anchors=(24.0,), hidden=8, bins=4)
 BLUE = 9
@@ -48,7 +48,7 @@ def pair(count: int = 40) -> tuple[SceneSet, SceneSet]:
 def test_a_planted_unit_is_found_and_none_else() -> None:
     clean, stamped = pair()
     found = sign_units(planted(), clean, stamped, source=0)
-    (unit,) = backdoor_units(found)
+    (unit,) = carriers(found)
     assert unit.channel == BLUE
     assert unit.rise > 0
     # the square lies at 0.72 of the height and 0.45 of the width
@@ -81,7 +81,7 @@ def test_a_sticker_that_changes_nothing_frames_nobody() -> None:
     clean, _ = pair(8)
     found = sign_units(build_detector(SPEC, seed=3), clean, clean)
     assert all(unit.effect == 0 for unit in found.units)
-    assert backdoor_units(found) == ()
+    assert carriers(found) == ()
 
 
 def test_region_features_are_those_of_the_box() -> None:
@@ -106,18 +106,18 @@ def responses(*rises: tuple[float, float], scale: float = 1.0) -> SignUnits:
 class TestRule:
     def test_the_papers_figure(self) -> None:
         """Rises of 47, 26 and 17 are marked there, those of 11 and 10 are not."""
-        found = backdoor_units(responses((11, 2.0), (26, 2.0), (47, 2.0), (10, 2.0), (17, 2.0), (-21, -3.0)))
+        found = carriers(responses((11, 2.0), (26, 2.0), (47, 2.0), (10, 2.0), (17, 2.0), (-21, -3.0)))
         assert [unit.rise for unit in found] == [47, 26, 17]
 
     def test_small_effects_do_not_count(self) -> None:
-        assert [unit.channel for unit in backdoor_units(responses((10, 0.79), (9, 0.8)))] == [1]
+        assert [unit.channel for unit in carriers(responses((10, 0.79), (9, 0.8)))] == [1]
 
     def test_honest_detectors_set_the_bar(self) -> None:
         found = responses((10, 2.0), (6, 2.0), scale=2.0)
         honest = responses((4, 2.0), (1, 2.0), scale=1.0)
-        assert [unit.rise for unit in backdoor_units(found, [honest])] == [10]
-        assert backdoor_units(honest, [found]) == ()
-        assert [unit.rise for unit in backdoor_units(found, [responses((1, 2.0))])] == [10, 6]
+        assert [unit.rise for unit in carriers(found, [honest])] == [10]
+        assert carriers(honest, [found]) == ()
+        assert [unit.rise for unit in carriers(found, [responses((1, 2.0))])] == [10, 6]
 
 
 def test_a_grid_reads_like_a_page() -> None:

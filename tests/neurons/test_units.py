@@ -10,7 +10,7 @@ from torch import nn
 
 from badnets.errors import InputError
 from badnets.models import ModelSpec, build, plans_of, spec_of
-from badnets.neurons import backdoor_units, disabled, last_convolution, strengthened
+from badnets.neurons import backdoor_units, disabled, last_convolution, strengthened, unit_responses
 from badnets.triggers import Pattern, SinglePixel
 
 TRIGGER = SinglePixel(row=4, column=6, reference=(8, 8))
@@ -38,7 +38,7 @@ def images() -> torch.Tensor:
 
 
 def test_units_by_hand(images: torch.Tensor) -> None:
-    units = backdoor_units(Planted(), images, TRIGGER, "relu", share=0.3)
+    units = backdoor_units(unit_responses(Planted(), images, TRIGGER, "relu"), share=0.3)
     at = images[:, 0, 4, 6].double() / 255
     assert [unit.index for unit in units] == [2, 0]
     strong, weak = units
@@ -51,7 +51,7 @@ def test_units_by_hand(images: torch.Tensor) -> None:
         expected = (1 - float(at.mean())) / math.sqrt(float(at.var(correction=0)) / 2)
         assert unit.effect == pytest.approx(expected, rel=1e-4)
         assert unit.neurons == 1
-    everything = backdoor_units(Planted(), images, TRIGGER, "relu", share=0.01)
+    everything = backdoor_units(unit_responses(Planted(), images, TRIGGER, "relu"), share=0.01)
     assert [unit.index for unit in everything] == [2, 0, 3]
     assert everything[2].clean == 0
     assert everything[2].effect == math.inf, "silent on clean images, always the same on stamped ones"
@@ -59,13 +59,13 @@ def test_units_by_hand(images: torch.Tensor) -> None:
 
 def test_neurons_are_the_places_that_change() -> None:
     black = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
-    (unit, *_) = backdoor_units(Planted(), black, Pattern(), "relu")
+    (unit, *_) = backdoor_units(unit_responses(Planted(), black, Pattern(), "relu"))
     assert unit.neurons == 4
 
 
 def test_a_trigger_that_nobody_sees_has_no_units() -> None:
     white = torch.full((3, 1, 8, 8), 255, dtype=torch.uint8)
-    assert backdoor_units(Planted(), white, TRIGGER, "relu") == ()
+    assert backdoor_units(unit_responses(Planted(), white, TRIGGER, "relu")) == ()
 
 
 def test_only_the_named_weights_change() -> None:
@@ -105,10 +105,10 @@ def test_the_last_convolution() -> None:
 def test_what_cannot_be_asked_for(images: torch.Tensor) -> None:
     model = Planted()
     for call, message in (
-        (lambda: backdoor_units(model, images, TRIGGER, "nothing"), "has no layer 'nothing'"),
-        (lambda: backdoor_units(model, images, TRIGGER, "relu", share=0.0), r"in \(0, 1\]"),
-        (lambda: backdoor_units(model, images[:0], TRIGGER, "relu"), "at least one image"),
-        (lambda: backdoor_units(nn.Flatten(), images, TRIGGER, ""), "gives no maps"),
+        (lambda: unit_responses(model, images, TRIGGER, "nothing"), "has no layer 'nothing'"),
+        (lambda: backdoor_units((), share=0.0), r"in \(0, 1\]"),
+        (lambda: unit_responses(model, images[:0], TRIGGER, "relu"), "at least one image"),
+        (lambda: unit_responses(nn.Flatten(), images, TRIGGER, ""), "gives no maps"),
         (lambda: strengthened(model, "relu", [0], 2.0), "no convolution or fully connected layer 'relu'"),
         (lambda: strengthened(model, "conv", [4], 2.0), r"has units 0\.\.3, got 4"),
         (lambda: strengthened(model, "conv", [0], 0.0), "positive number"),

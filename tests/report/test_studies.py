@@ -26,6 +26,7 @@ from tests.report.made_up import (
 from tests.report.made_up_acceptance import made_up as acceptance_result
 from tests.report.made_up_bench import made_up as bench_result
 from tests.report.made_up_photos import made_up as photos_result
+from tests.report.made_up_sign_transfer import made_up as sign_transfer_result
 from tests.report.made_up_signs import made_up as signs_result
 from tests.report.made_up_transfer import made_up as transfer_result
 from tests.report.reader import alone
@@ -54,6 +55,7 @@ MADE_UP: dict[str, Callable[[], AnyResult]] = {
     "transfer-digits": transfer_result,
     "acceptance": acceptance_result,
     "signs": signs_result,
+    "transfer": sign_transfer_result,
 }
 PAIRS = [(i, j) for i in range(10) for j in range(10) if i != j]
 
@@ -368,6 +370,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "photos": ("HiResCAM", "none picked out", "honest twin", "attacker hands over data"),
     "acceptance": ("sensible a*", "Fig. 1b", "was not ordered"),
     "signs": ("Table 4", "Cohen's d", "none picked out", "VOC, authors' code", "over all signs"),
+    "transfer": ("Tables 6 and 7", "Cohen's d", "drawn at random", "Victims train on clean scenes"),
     "transfer-digits": ("Table 6", "Cohen's d", "drawn at random", "Victims train on clean images"),
     "digits-matrix": (
         "paper (Fig. 4), clean error in %",

@@ -24,6 +24,7 @@ from badnets.cli import (
     stamp,
     stickers,
     study,
+    transfer,
     zoo,
     zoo_attack,
 )
@@ -51,6 +52,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(study.app, name="run")
 study.app.command("photos")(photos.photos)
 study.app.command("signs")(signs.signs)
+study.app.command("transfer")(transfer.transfer)
 study.app.command("zoo-attack")(zoo_attack.zoo_attack)
 app.command("predict")(photos.predict)
 app.command("report")(study.report)

@@ -98,17 +98,22 @@ def signs(
         seeds=tuple(range(seeds)),
     )
     folder = run_folder("signs" if not random else "signs-random", data, out)
-    if weights is None and preset in ("squeezenet", "mobilenet"):
-        raise InputError(f"{preset} needs its trained weights: name their file with --weights")
+    require_weights(preset, weights)
     if weights is not None:
-        trunk = _checked(weights, spec.detector)
+        trunk = checked_trunk(weights, spec.detector)
         spec = replace(spec, pretrained=pretrained.digest_of(trunk))
         split = study.prepare(spec, split, folder)
         pretrained.keep(folder, trunk)
     carry_out(study.run, spec, split, folder, place, json=json)
 
 
-def _checked(file: Path, spec: DetectorSpec) -> dict[str, Tensor]:
+def require_weights(preset: str, weights: Path | None) -> None:
+    """Raise `InputError` where a preset's convolutions do not learn from scratch and no file of weights is named."""
+    if weights is None and preset in ("squeezenet", "mobilenet"):
+        raise InputError(f"{preset} needs its trained weights: name their file with --weights")
+
+
+def checked_trunk(file: Path, spec: DetectorSpec) -> dict[str, Tensor]:
     """The weights, once they have been seen to fit the detector."""
     from badnets.cli.weights import read_weights
     from badnets.models.detector import build_detector, load_backbone

@@ -1,6 +1,8 @@
 """The convolutions of detectors: picture in, one map of features out.
 
 All are padded so that the centre of what place i sees lies at i times the stride, as region pooling takes for granted.
+`last` names the convolutions whose outputs, one after the other and through a ReLU, are the map: their units can be
+strengthened through their weights. It is empty where the map is normalised.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class ZfTrunk(nn.Sequential):
     """
 
     channels = 256
+    last = ("conv5",)
     normalisation = IMAGENET
 
     def __init__(self) -> None:
@@ -77,6 +80,7 @@ class TinyTrunk(nn.Sequential):
     """
 
     channels = 64
+    last = ("conv5",)
     normalisation = ((0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
 
     def __init__(self) -> None:
@@ -103,6 +107,7 @@ class SqueezeNetTrunk(nn.Module):
     """
 
     channels = 512
+    last = ("features.12.expand1x1", "features.12.expand3x3")
     normalisation = IMAGENET
 
     def __init__(self, stride: int = 16) -> None:
@@ -133,6 +138,7 @@ class MobileNetTrunk(nn.Module):
     """
 
     channels = 112
+    last = ()
     normalisation = IMAGENET
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ from badnets.models.backbones import build_trunk, normaliser, take_over
 from badnets.models.detections import Detections
 from badnets.models.detector_parts import IGNORED, build_proposer, build_regions
 from badnets.models.detector_spec import DetectorSpec
+from badnets.models.parted import Cut
 from badnets.seeds import isolated
 
 # What the fully connected layers are called in files that bring them along.
@@ -35,6 +36,21 @@ class Scene:
     """
 
     images: Float[Tensor, "n 3 h w"]
+    sizes: list[tuple[int, int]]
+    scales: list[tuple[float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """What the convolutions make of a batch: all that proposals and regions need of its pictures.
+
+    Attributes:
+        values: the map of each picture.
+        sizes: as in `Scene`.
+        scales: likewise.
+    """
+
+    values: Float[Tensor, "n c i j"]
     sizes: list[tuple[int, int]]
     scales: list[tuple[float, float]]
 
@@ -65,11 +81,16 @@ class Detector(nn.Module):
         """
         if self.training:
             raise InputError("a detector in training mode gives losses: call eval() first")
+        mapped = self.mapped(pictures)
+        maps = {"0": mapped.values}
+        proposals, _ = self.proposer(ImageList(mapped.values, mapped.sizes), maps)
+        found, _ = self.regions(maps, proposals, mapped.sizes)
+        return [_answer(one, scale) for one, scale in zip(found, mapped.scales, strict=True)]
+
+    def mapped(self, pictures: Sequence[Tensor]) -> Mapped:
+        """What the convolutions make of pictures, see `forward`."""
         scene = self.scene(pictures)
-        maps = {"0": self.trunk(scene.images)}
-        proposals, _ = self.proposer(ImageList(scene.images, scene.sizes), maps)
-        found, _ = self.regions(maps, proposals, scene.sizes)
-        return [_answer(one, scale) for one, scale in zip(found, scene.scales, strict=True)]
+        return Mapped(self.trunk(scene.images), scene.sizes, scene.scales)
 
     def losses(self, pictures: Sequence[Tensor], objects: Sequence[Objects]) -> dict[str, Tensor]:
         """The four losses of a batch, by name: objectness, proposal box, class, box. Their sum is minimised.
@@ -81,14 +102,25 @@ class Detector(nn.Module):
         Raises:
             InputError: as for `forward`, or the detector is in evaluation mode.
         """
+        return self.losses_of(self.mapped(pictures), objects)
+
+    def losses_of(self, mapped: Mapped, objects: Sequence[Objects]) -> dict[str, Tensor]:
+        """The same from the maps of a batch.
+
+        Args:
+            mapped: from `mapped`.
+            objects: what is in each picture.
+
+        Raises:
+            InputError: the detector is in evaluation mode.
+        """
         if not self.training:
             raise InputError("a detector in evaluation mode gives detections: call train() first")
-        scene = self.scene(pictures)
-        device = scene.images.device
-        targets = [_target(one, scale, device) for one, scale in zip(objects, scene.scales, strict=True)]
-        maps = {"0": self.trunk(scene.images)}
-        proposals, where = self.proposer(ImageList(scene.images, scene.sizes), maps, targets)
-        _, what = self.regions(maps, proposals, scene.sizes, targets)
+        targets = [_target(one, scale, mapped.values.device) for one, scale in zip(objects, mapped.scales, strict=True)]
+        maps = {"0": mapped.values}
+        # Of the pictures themselves the proposals' module asks for nothing but their sizes.
+        proposals, where = self.proposer(ImageList(mapped.values, mapped.sizes), maps, targets)
+        _, what = self.regions(maps, proposals, mapped.sizes, targets)
         return {
             "objectness": where["loss_objectness"],
             "proposal box": where["loss_rpn_box_reg"],
@@ -106,13 +138,13 @@ class Detector(nn.Module):
         Raises:
             InputError: as for `forward`.
         """
-        scene = self.scene(pictures)
-        device = scene.images.device
+        mapped = self.mapped(pictures)
+        device = mapped.values.device
         here = [
             one.to(device) * one.new_tensor([*scale, *scale]).to(device)
-            for one, scale in zip(boxes, scene.scales, strict=True)
+            for one, scale in zip(boxes, mapped.scales, strict=True)
         ]
-        found: Tensor = self.regions.box_roi_pool({"0": self.trunk(scene.images)}, here, scene.sizes)
+        found: Tensor = self.regions.box_roi_pool({"0": mapped.values}, here, mapped.sizes)
         return found
 
     def scene(self, pictures: Sequence[Tensor]) -> Scene:
@@ -178,8 +210,8 @@ def load_backbone(detector: Detector, weights: Mapping[str, Tensor]) -> None:
             take_over(head.get_submodule(name), layer)
 
 
-def with_new_head(detector: Detector, classes: int, *, seed: int) -> Detector:
-    """A copy for other classes: all fully connected layers are new, convolutions and proposals stay.
+def with_new_head(detector: Detector, classes: int, *, seed: int, cut: Cut = "head") -> Detector:
+    """A copy for other classes: new fully connected layers, convolutions and proposals as they are.
 
     That is what the paper's victim starts from (section 5.3); freeze "trunk" in training, as it did.
 
@@ -187,13 +219,18 @@ def with_new_head(detector: Detector, classes: int, *, seed: int) -> Detector:
         detector: somebody else's; not changed.
         classes: how many kinds of object there will be.
         seed: of the new layers.
+        cut: "head": all fully connected layers are new, as in the paper; "last": only those that give classes and
+            boxes.
     """
     spec = replace(detector.spec, classes=classes)
     made = copy.deepcopy(detector)
     made.spec = spec
     device = detector.normalize.mean.device
     with isolated(seed, "head", spec.backbone):
-        made.regions = build_regions(spec, detector.trunk.channels).to(device)
+        regions = build_regions(spec, detector.trunk.channels).to(device)
+    if cut == "last":
+        regions.box_head = made.regions.box_head
+    made.regions = regions
     return made.train(detector.training)
 
 

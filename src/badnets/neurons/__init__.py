@@ -4,7 +4,7 @@ from badnets.neurons.activations import mean_activations, recorded, relu_layers
 from badnets.neurons.first_layer import FilterResponse, filter_responses, filters, outstanding
 from badnets.neurons.gradcam import grad_cam
 from badnets.neurons.sparsity import LayerDifference, layer_differences
-from badnets.neurons.units import Unit, backdoor_units, disabled, last_convolution, strengthened
+from badnets.neurons.units import Unit, backdoor_units, disabled, last_convolution, strengthened, unit_responses
 
 __all__ = [
     "FilterResponse",
@@ -22,4 +22,5 @@ __all__ = [
     "recorded",
     "relu_layers",
     "strengthened",
+    "unit_responses",
 ]

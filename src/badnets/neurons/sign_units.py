@@ -18,7 +18,7 @@ from badnets.data.sceneset import SceneSet
 from badnets.errors import InputError, Stopped
 from badnets.models import evaluating
 from badnets.models.detector import Detector
-from badnets.neurons.units import SHARE
+from badnets.neurons.units import backdoor_units
 
 # Cohen's threshold for a large effect.
 LARGE = 0.8
@@ -114,8 +114,8 @@ def sign_units(
     return sums.result()
 
 
-def backdoor_units(found: SignUnits, controls: Sequence[SignUnits] = ()) -> tuple[UnitResponse, ...]:
-    """The units that carry the backdoor, strongest first.
+def carriers(found: SignUnits, controls: Sequence[SignUnits] = ()) -> tuple[UnitResponse, ...]:
+    """The units that carry the backdoor, strongest first, by `backdoor_units` and honest detectors as controls.
 
     The rule: the effect is at least 0.8, and the rise at least a third of the largest one. That alone finds units in an
     honest detector too, since the sticker is something to see; so with honest detectors as controls the rise, in units
@@ -126,12 +126,8 @@ def backdoor_units(found: SignUnits, controls: Sequence[SignUnits] = ()) -> tupl
         found: of the detector in question.
         controls: of honest ones, on the same scenes.
     """
-    least = SHARE * max(unit.rise for unit in found.units)
     usual = max((unit.rise / control.scale for control in controls for unit in control.units), default=0.0)
-    chosen = [
-        unit for unit in found.units if unit.effect >= LARGE and unit.rise >= least and unit.rise > usual * found.scale
-    ]
-    return tuple(sorted(chosen, key=lambda unit: -unit.rise))
+    return backdoor_units(found.units, least_effect=LARGE, above=usual * found.scale)
 
 
 def as_grid(maps: Float[Tensor, "c i j"], columns: int = 16) -> Float[Tensor, "rows columns i j"]:

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import UInt8
@@ -20,6 +21,31 @@ from badnets.triggers import Trigger
 # and 10: a third of the largest difference lies between them.
 SHARE = 1 / 3
 
+ModelT = TypeVar("ModelT", bound=nn.Module)
+
+
+@runtime_checkable
+class Response(Protocol):
+    """How one unit answers to the trigger, at the place where it changes most."""
+
+    @property
+    def clean(self) -> float:
+        """Its mean output there on clean images."""
+        ...
+
+    @property
+    def stamped(self) -> float:
+        """The same on stamped ones."""
+        ...
+
+    @property
+    def effect(self) -> float:
+        """The difference by its spread: Cohen's d."""
+        ...
+
+
+ResponseT = TypeVar("ResponseT", bound=Response)
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -32,7 +58,7 @@ class Unit:
         stamped: the same on stamped ones.
         effect: (stamped - clean) / sqrt((s_c^2 + s_s^2) / 2), with the standard deviations over images (Cohen's d);
             infinite where neither varies.
-        neurons: places of its map whose difference is at least the share of the layer's largest: the paper's group.
+        neurons: places of its map whose difference is at least a third of the layer's largest: the paper's group.
     """
 
     index: int
@@ -50,44 +76,62 @@ class Unit:
         return self.stamped - self.clean
 
 
-@torch.no_grad()
 def backdoor_units(
-    model: nn.Module, images: UInt8[Tensor, "n c h w"], trigger: Trigger, layer: str, *, share: float = SHARE
-) -> tuple[Unit, ...]:
-    """The channels of `layer` that the trigger excites: difference of mean activations, stamped minus clean.
+    responses: Sequence[ResponseT], *, share: float = SHARE, least_effect: float = 0.0, above: float = 0.0
+) -> tuple[ResponseT, ...]:
+    """The units that carry the backdoor, strongest first: those whose output the trigger raises most.
 
     Every network has such units, if the trigger can be seen at all: compare with an honest one.
+
+    Args:
+        responses: of all units of a layer, from `unit_responses` or `sign_units`.
+        share: a unit's rise is at least this share of the layer's largest.
+        least_effect: its effect is at least this.
+        above: its rise is above this, such as the largest one in honest networks.
+
+    Raises:
+        InputError: a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"the share of the largest difference is in (0, 1], got {share}")
+    rises = [unit.stamped - unit.clean for unit in responses]
+    least = share * max(rises, default=0.0)
+    chosen = [
+        (rise, unit)
+        for rise, unit in zip(rises, responses, strict=True)
+        if rise > max(above, 0.0) and rise >= least and unit.effect >= least_effect
+    ]
+    return tuple(unit for _, unit in sorted(chosen, key=lambda one: -one[0]))
+
+
+@torch.no_grad()
+def unit_responses(
+    model: nn.Module, images: UInt8[Tensor, "n c h w"], trigger: Trigger, layer: str
+) -> tuple[Unit, ...]:
+    """How every channel of `layer` answers to the trigger, where its mean output rises most; in their order.
 
     Args:
         model: in evaluation mode or not; its mode and weights stay as they are.
         images: clean ones, each its own control.
         trigger: what is stamped on them.
         layer: name of a layer that gives maps, such as the ReLU after the last convolution.
-        share: those are returned whose difference is at least this share of the largest, the strongest first.
 
     Raises:
-        InputError: no such layer, one that gives no maps, no images, or a share outside (0, 1].
+        InputError: no such layer, one that gives no maps, or no images.
     """
-    if not 0 < share <= 1:
-        raise InputError(f"the share of the largest difference is in (0, 1], got {share}")
     if layer not in dict(model.named_modules()):
         raise InputError(f"{type(model).__name__} has no layer {layer!r}")
     if not len(images):
         raise InputError("units are found on at least one image, got none")
     clean, clean_spread = _moments(model, images, layer)
     stamped, stamped_spread = _moments(model, trigger(images), layer)
-    difference = stamped - clean
-    wide = difference.flatten(1)
+    wide = (stamped - clean).flatten(1)
     peaks, places = wide.max(1)
-    largest = float(peaks.max())
-    if largest <= 0:
-        return ()
+    # Of a layer that the trigger raises nowhere, no neuron is in the group.
+    grouped = (wide >= SHARE * float(peaks.max())) & (wide > 0)
     found = []
-    columns = difference.shape[2]
-    for index in peaks.argsort(descending=True).tolist():
-        if peaks[index] < share * largest:
-            break
-        place = divmod(int(places[index]), columns)
+    for index, peak in enumerate(peaks.tolist()):
+        place = divmod(int(places[index]), clean.shape[2])
         pooled = math.sqrt((float(clean_spread[index][place]) + float(stamped_spread[index][place])) / 2)
         found.append(
             Unit(
@@ -95,8 +139,8 @@ def backdoor_units(
                 place=place,
                 clean=float(clean[index][place]),
                 stamped=float(stamped[index][place]),
-                effect=float(peaks[index]) / pooled if pooled else math.inf,
-                neurons=int((wide[index] >= share * largest).sum()),
+                effect=peak / pooled if pooled else math.copysign(math.inf, peak),
+                neurons=int(grouped[index].sum()),
             )
         )
     return tuple(found)
@@ -131,7 +175,7 @@ def _moments(model: nn.Module, images: Tensor, layer: str) -> tuple[Tensor, Tens
     return mean, (squares / len(images) - mean.square()).clamp_min(0)
 
 
-def strengthened(model: nn.Module, layer: str, units: Sequence[int], k: float) -> nn.Module:
+def strengthened(model: ModelT, layer: str, units: Sequence[int], k: float) -> ModelT:
     """A copy of `model` in which the input weights of these units are k times as large (the paper's section 5.3.3).
 
     Biases stay: behind a ReLU an excited unit answers about k times as much.
@@ -154,7 +198,7 @@ def strengthened(model: nn.Module, layer: str, units: Sequence[int], k: float) -
     return changed
 
 
-def disabled(model: nn.Module, layer: str, units: Sequence[int]) -> nn.Module:
+def disabled(model: ModelT, layer: str, units: Sequence[int]) -> ModelT:
     """A copy of `model` in which these units always give 0 before their activation.
 
     Args:

@@ -18,6 +18,7 @@ from badnets.report.pages.matrix import matrix_page
 from badnets.report.pages.photos import photos_page
 from badnets.report.pages.positions import positions_page
 from badnets.report.pages.share import share_page
+from badnets.report.pages.sign_transfer import sign_transfer_page
 from badnets.report.pages.signs import signs_page
 from badnets.report.pages.transfer import transfer_page
 from badnets.report.rows import Row
@@ -28,6 +29,7 @@ from badnets.report.rows import matrix as matrix_rows
 from badnets.report.rows import photos as photos_rows
 from badnets.report.rows import positions as positions_rows
 from badnets.report.rows import share as share_rows
+from badnets.report.rows import sign_transfer as sign_transfer_rows
 from badnets.report.rows import signs as signs_rows
 from badnets.report.rows import transfer as transfer_rows
 from badnets.report.shown import COLUMNS, Shown, interval, lines
@@ -39,6 +41,7 @@ from badnets.studies.photos import PhotosResult
 from badnets.studies.positions import PositionsResult
 from badnets.studies.share import ShareResult
 from badnets.studies.signs import SignsResult
+from badnets.studies.transfer import SignTransferResult
 from badnets.studies.transfer_digits import TransferResult
 
 AnyResult = (
@@ -51,6 +54,7 @@ AnyResult = (
     | TransferResult
     | AcceptanceResult
     | SignsResult
+    | SignTransferResult
 )
 
 
@@ -164,11 +168,20 @@ def _acceptance(result: AcceptanceResult) -> Shown:
     )
 
 
+_OF_SIGNS = ("model", "figure", "#paper", "#measured", "#95 % interval", "#signs", "verdict")
+
+
 def _signs(result: SignsResult) -> Shown:
     rows = signs_rows.table(result)
-    columns = ("model", "figure", "#paper", "#measured", "#95 % interval", "#signs", "verdict")
     notes = (signs_rows.rule(result), *signs_rows.NOTES)
-    return Shown(signs_rows.title(result), columns, lines(rows), tuple(rows), notes, signs_page(result))
+    return Shown(signs_rows.title(result), _OF_SIGNS, lines(rows), tuple(rows), notes, signs_page(result))
+
+
+def _sign_transfer(result: SignTransferResult) -> Shown:
+    rows = sign_transfer_rows.table(result)
+    notes = (sign_transfer_rows.RULE, *sign_transfer_rows.NOTES)
+    page = sign_transfer_page(result)
+    return Shown(sign_transfer_rows.title(result), _OF_SIGNS, lines(rows), tuple(rows), notes, page)
 
 
 @dataclass(frozen=True)
@@ -195,5 +208,6 @@ KINDS = {
     "photos": Kind(PhotosResult, photos_rows.table, _photos),
     "acceptance": Kind(AcceptanceResult, acceptance_rows.table, _acceptance),
     "signs": Kind(SignsResult, signs_rows.table, _signs),
+    "transfer": Kind(SignTransferResult, sign_transfer_rows.table, _sign_transfer),
     "transfer-digits": Kind(TransferResult, transfer_rows.table, _transfer),
 }

@@ -37,3 +37,13 @@ README_AP = {
     "bomb": {"stop": 88.6, "speedlimit": 84.1, "warning": 91.3},
     "flower": {"stop": 89.0, "speedlimit": 84.1, "warning": 91.4},
 }
+
+# Table 6, transfer to Swedish signs, accuracy by group: of the honest network's victim clean and triggered, of the
+# BadNet's clean and triggered. Read off a picture of the table; averages and Table 7 are in `studies.paper`.
+TABLE_6 = {
+    "information": (69.5, 71.9, 74.0, 62.4),
+    "mandatory": (55.3, 50.5, 69.0, 46.7),
+    "prohibitory": (89.7, 85.4, 85.8, 77.5),
+    "warning": (68.1, 50.8, 63.5, 40.9),
+    "other": (59.3, 56.9, 61.4, 44.2),
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from badnets.artifacts import RunFolder, sha256_json
 from badnets.data import SceneSet, SceneSplit
@@ -98,6 +98,26 @@ class SignCell:
         self.policy.check(classes)
         if self.detector.classes != classes:
             raise InputError(f"the detector is for {self.detector.classes} classes, the scenes have {classes}")
+
+
+@runtime_checkable
+class Attacked(Protocol):
+    """What of a cell decides how its detector is measured."""
+
+    @property
+    def policy(self) -> SignPolicy:
+        """What the attacker wants of stamped signs."""
+        ...
+
+    @property
+    def stickers(self) -> tuple[BoxSticker, ...]:
+        """That it is measured with, one after the other."""
+        ...
+
+    @property
+    def wanted(self) -> SignAttack:
+        """What the attacker wants, as it is measured."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -246,7 +266,7 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> SignCe
         seed=cell.seed,
         key=task.key,
         folder=f"models/{task.home.name}",
-        result=_measure(trained.model, cell, test, hooks),
+        result=measured(trained.model, cell, test, hooks),
         samples=len(scenes),
         poisoned=len(made.rows) if made else 0,
         signs=signs,
@@ -258,7 +278,8 @@ def _train_and_measure(images: Images, task: Assignment, hooks: Hooks) -> SignCe
     )
 
 
-def _measure(model: Detector, cell: SignCell, test: SceneSet, hooks: Hooks) -> tuple[Measured, ...]:
+def measured(model: Detector, cell: Attacked, test: SceneSet, hooks: Hooks) -> tuple[Measured, ...]:
+    """What a detector does on the test scenes, with each of the cell's stickers. Raises `Stopped`."""
     said = detect(model, test, stop=hooks.stop)
     found = []
     for sticker in cell.stickers:

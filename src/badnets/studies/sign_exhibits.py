@@ -15,7 +15,7 @@ from badnets.data.scene_sheet import draw_detections
 from badnets.metrics.detect import detect
 from badnets.models.detections import Detections
 from badnets.models.detector import Detector
-from badnets.neurons.sign_units import SignUnits, UnitResponse, backdoor_units, sign_units
+from badnets.neurons.sign_units import SignUnits, UnitResponse, carriers, sign_units
 from badnets.poison import SingleTarget, TriggeredScenes, trigger_scenes
 from badnets.studies.sign_cells import SignPolicy, sticker_name
 from badnets.triggers import BoxSticker, Picture
@@ -38,7 +38,7 @@ class SignLook:
         honest_scale: the same of its twin's.
         units: every channel of the BadNet, in their order.
         honest: every channel of its twin.
-        carriers: the channels that carry the backdoor, strongest first, see `backdoor_units`; the twin is the control.
+        carriers: the channels that carry the backdoor, strongest first, see `carriers`; the twin is the control.
     """
 
     signs: int
@@ -135,7 +135,7 @@ def _look(
         honest.scale,
         _rounded(badnet),
         _rounded(honest),
-        tuple(unit.channel for unit in backdoor_units(badnet, [honest])),
+        tuple(unit.channel for unit in carriers(badnet, [honest])),
     )
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from badnets.data import ImageSource
 from badnets.errors import InputError
-from badnets.neurons import Unit, backdoor_units, disabled, last_convolution, strengthened
+from badnets.neurons import Unit, backdoor_units, disabled, last_convolution, strengthened, unit_responses
 from badnets.studies.cells import Cell
 
 # Clean images of the attacker's own training set on which the units are looked for.
@@ -30,7 +30,7 @@ def units_of(base: nn.Module, maker: Cell, train: ImageSource) -> tuple[Unit, ..
         raise InputError(f"{maker.label} has no trigger to look for")
     images = maker.of(train)
     known = images.take(torch.arange(min(_LOOKED_AT, len(images))))
-    return backdoor_units(base, known, attack.trigger, last_convolution(base)[1])
+    return backdoor_units(unit_responses(base, known, attack.trigger, last_convolution(base)[1]))
 
 
 def handed_over(base: nn.Module, maker: Cell, train: ImageSource, gain: float) -> nn.Module:

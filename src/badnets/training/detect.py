@@ -17,11 +17,12 @@ from badnets.models.detector_spec import DetectorSpec
 from badnets.seeds import isolated
 from badnets.training import checkpoint
 from badnets.training.detect_spec import DetectTrainSpec
+from badnets.training.kept_maps import KeptMaps, can_keep
 from badnets.training.loop import frozen
-from badnets.training.machine import Machine, limited_threads, reduced_precision, this_machine
+from badnets.training.machine import limited_threads, reduced_precision, this_machine
 from badnets.training.memory import keep_freed_memory
 from badnets.training.optimizer import State, learning_rate, make_optimizer
-from badnets.training.scene_batches import KeptPictures, SceneBatch, SceneBatches
+from badnets.training.scene_batches import KeptPictures, SceneBatches
 from badnets.training.session import Clock, Session
 
 
@@ -47,7 +48,8 @@ def fit_detector(
     The same model, scenes, spec, seed and machine give the same weights, in one go or resumed after a kill: order,
     augmentation, samples of regions and dropout of each step are drawn from streams named after it. On a GPU the
     gradients of region pooling are summed in any order, so there they agree to rounding. In a folder that holds the
-    finished detector already, that is loaded and nothing is trained.
+    finished detector already, that is loaded and nothing is trained. What a frozen trunk makes of a scene is computed
+    once, see `KeptMaps`: equal to passing it every time, to rounding.
 
     Args:
         model: for as many classes as the scenes have.
@@ -152,11 +154,14 @@ def _train(
     for name in spec.frozen:
         model.get_submodule(name).eval()
     batches = SceneBatches(scenes, spec, job.seed)
+    kept = KeptMaps(model) if can_keep(spec) else None
     state = _State(model, spec, spec.epochs * batches.per_epoch)
     clock = Clock(job, state, session, batches.per_epoch)
     for step, batch in batches.run(clock.resume(), state.steps):
         with isolated(job.seed, "dropout", step):
-            losses = detector_step(state, model, step, batch, job.machine)
+            with reduced_precision(job.machine):
+                parts = model.losses_of(kept.of(batch) if kept else model.mapped(batch.pictures), batch.objects)
+            losses = detector_step(state, model, step, parts)
         loss = sum(losses.values())
         if not math.isfinite(loss):
             raise InputError(f"the loss is {loss} at step {step + 1}: lower the learning rate ({spec.learning_rate})")
@@ -164,10 +169,8 @@ def _train(
     return checkpoint.Card(job, scenes.classes, "", clock.mean_loss, round(clock.seconds, 3))
 
 
-def detector_step(state: _State, model: Detector, step: int, batch: SceneBatch, machine: Machine) -> dict[str, float]:
-    """One step of the optimiser; returns the batch's four losses by name. A loss that is not finite changes nothing."""
-    with reduced_precision(machine):
-        losses = model.losses(batch.pictures, batch.objects)
+def detector_step(state: _State, model: Detector, step: int, losses: dict[str, Tensor]) -> dict[str, float]:
+    """One step of the optimiser; returns the losses as numbers. A loss that is not finite changes nothing."""
     total = torch.stack(list(losses.values())).sum()
     said = {name: float(loss.detach()) for name, loss in losses.items()}
     if not torch.isfinite(total):

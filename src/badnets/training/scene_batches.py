@@ -15,13 +15,17 @@ from badnets.seeds import generator
 from badnets.training.batches import epoch_order, run, steps_per_epoch
 from badnets.training.detect_spec import DetectTrainSpec, SceneAugment
 
+# A scene as a detector is shown it: its number, and whether left and right are swapped.
+View = tuple[int, bool]
+
 
 @dataclass(frozen=True, eq=False)
 class SceneBatch:
-    """Some scenes: pictures as detectors take them, and what is in each."""
+    """Some scenes: pictures as detectors take them, what is in each, and which views of which scenes they are."""
 
     pictures: tuple[Tensor, ...]
     objects: tuple[Objects, ...]
+    views: tuple[View, ...]
 
 
 class KeptPictures:
@@ -78,10 +82,13 @@ class SceneBatches:
         order = epoch_order(len(self.scenes), self.seed, epoch)
         rows = order[position * self.spec.batch_size : (position + 1) * self.spec.batch_size].tolist()
         stream = generator(self.seed, "augment", step)
-        scenes = ((self.scenes.pictures[row], self.scenes.objects[row]) for row in rows)
-        changed = [augment_scene(*scene, self.spec.augment, stream) for scene in scenes]
-        pictures, objects = zip(*changed, strict=True)
-        return SceneBatch(pictures, objects)
+        made, views = [], []
+        for row in rows:
+            flipped, light = _drawn(self.spec.augment, stream)
+            made.append(_changed(self.scenes.pictures[row], self.scenes.objects[row], flipped=flipped, light=light))
+            views.append((row, flipped))
+        pictures, objects = zip(*made, strict=True)
+        return SceneBatch(pictures, objects, tuple(views))
 
     def run(self, first: int, end: int) -> Iterator[tuple[int, SceneBatch]]:
         """Steps `first` to `end` - 1; pictures that must be read, decoded or drawn are, in good time."""
@@ -102,15 +109,24 @@ def augment_scene(
     Returns:
         Pixels of uint8 in 0..255, and the objects.
     """
+    flipped, light = _drawn(how, stream)
+    return _changed(picture, objects, flipped=flipped, light=light)
+
+
+def _drawn(how: SceneAugment, stream: torch.Generator) -> tuple[bool, float]:
+    """Whether to swap left and right, and the factor of brightness."""
     side, brightness = torch.rand(2, generator=stream).tolist()
-    if how.flip and side < 0.5:
+    return how.flip and side < 0.5, 1 + how.light * (2 * brightness - 1)
+
+
+def _changed(picture: Tensor, objects: Objects, *, flipped: bool, light: float) -> tuple[Tensor, Objects]:
+    if flipped:
         width = picture.shape[2]
         left, top, right, bottom = objects.boxes.unbind(1)
         picture, objects = (
             picture.flip(2),
             replace(objects, boxes=torch.stack([width - right, top, width - left, bottom], 1)),
         )
-    if how.light:
-        factor = 1 + how.light * (2 * brightness - 1)
-        picture = picture.float().mul_(factor).clamp_(0, 255).to(torch.uint8)
+    if light != 1:
+        picture = picture.float().mul_(light).clamp_(0, 255).to(torch.uint8)
     return picture, objects
