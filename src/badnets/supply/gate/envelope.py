@@ -51,9 +51,7 @@ def sealed(kind: str, subjects: list[Object], predicate: Object, key: PrivateKey
 def render(envelope: Envelope) -> str:
     """The envelope as JSON on one line."""
     signatures = [{"keyid": keyid, "sig": _text(signature)} for keyid, signature in envelope.signatures]
-    return canonical_json(
-        {"payload": _text(envelope.payload), "payloadType": PAYLOAD_TYPE, "signatures": signatures}
-    )
+    return canonical_json({"payload": _text(envelope.payload), "payloadType": PAYLOAD_TYPE, "signatures": signatures})
 
 
 def parse(text: bytes, where: str) -> Envelope:

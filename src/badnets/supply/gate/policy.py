@@ -66,17 +66,7 @@ class AnyOf:
 
 
 AnyRule = Annotated[
-    AllOf
-    | AnyOf
-    | Audited
-    | FromHub
-    | FromHuggingFace
-    | Pinned
-    | Review
-    | Scanned
-    | Signed
-    | UnsafeAdmitAll
-    | Weights,
+    AllOf | AnyOf | Audited | FromHub | FromHuggingFace | Pinned | Review | Scanned | Signed | UnsafeAdmitAll | Weights,
     Field(discriminator="rule"),
 ]
 
@@ -277,4 +267,3 @@ def _key_names(terms: PolicyFile) -> list[str]:
 def _authority_names(terms: PolicyFile) -> list[str]:
     rules = leaf_rules(terms.require)
     return sorted({name for rule in rules if isinstance(rule, Signed) for name in rule.authorities})
-
