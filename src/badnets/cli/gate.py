@@ -73,6 +73,7 @@ def gate(
     from badnets.cli.gate_sources import bring_from
     from badnets.errors import InputError
     from badnets.supply.gate.examine import Extras
+    from badnets.supply.gate.gate import Keeper
     from badnets.supply.gate.gate import gate as decide
     from badnets.supply.gate.policy import read_policy
     from badnets.supply.gate.store import Store, default_store
@@ -87,7 +88,7 @@ def gate(
         )
         place = Store(store or default_store())
         bring: Bring = bring_from(source, hub, repo, state, (max_seconds, min_speed), held)
-        decision = decide(bring, terms, place, private, extras=extras, wait=wait)
+        decision = decide(bring, Keeper(terms, place, private, wait), extras=extras)
         tell(decision, explain=explain, pin=pin, json=json)
     raise typer.Exit(CODES[decision.word])
 
@@ -144,7 +145,7 @@ def _signer(key: Path, password_file: Path | None, policy: Policy) -> PrivateKey
     known = {fingerprint(one) for one in policy.keys(policy.terms.verdict.signers).values()}
     if fingerprint(private.public_key()) not in known:
         raise InputError(
-            f"{key} is none of the signers under [verdict] in {policy.name}: nobody who goes by it would believe the verdict"
+            f"{key} is none of the signers under [verdict] in {policy.name}: nobody who goes by it would believe you"
         )
     return private
 

@@ -12,6 +12,7 @@ from badnets.cli.output import print_json, print_table, say
 from badnets.cli.sign import AsJson, PasswordFile, password_of
 
 if TYPE_CHECKING:
+    from badnets.supply.gate.log import Entry
     from badnets.supply.gate.store import Store
 
 admitted = typer.Typer(help="Models that the gate let in: list, check and take back.", no_args_is_help=True)
@@ -52,9 +53,8 @@ def check(
         print_json({name: value for name, value in vars(verdict).items() if name != "predicate"})
         return
     mark = " UNSAFE: nothing was asked of it." if verdict.unsafe else ""
-    say(
-        f"admitted: {len(verdict.admitted)} file(s) by {verdict.signer}, until {verdict.expires:%Y-%m-%d %H:%M} UTC.{mark}"
-    )
+    until = f"{verdict.expires:%Y-%m-%d %H:%M} UTC"
+    say(f"admitted: {len(verdict.admitted)} file(s), by {verdict.signer}, until {until}.{mark}")
 
 
 @admitted.command("revoke")
@@ -74,7 +74,7 @@ def revoke(
     if key is None:
         raise InputError("a revocation is signed: give --key or BADNETS_GATE_KEY")
     private = read_private_key(key, password_of(key, password_file))
-    line = take_back(_store(store), Path(entry).name, reason, private, wait=wait)
+    line = take_back(Path(entry).name, reason, _store(store), private, wait=wait)
     say(f"taken back in entry {line.number} of the log; copies elsewhere hold until their verdicts expire")
 
 
@@ -126,17 +126,13 @@ def show(store: StoreOption = None, json: AsJson = False) -> None:
     if json:
         print_json(entries)
         return
-    rows = [
-        [
-            str(one.number),
-            f"{one.time:%Y-%m-%d %H:%M}",
-            one.word + (" UNSAFE" if one.unsafe else ""),
-            one.source,
-            one.reason,
-        ]
-        for one in entries
-    ]
+    rows = [_row(one) for one in entries]
     print_table("Decisions", ["#", "time (UTC)", "word", "source", "reason"], rows)
+
+
+def _row(entry: Entry) -> list[str]:
+    word = f"{entry.word} UNSAFE" if entry.unsafe else entry.word
+    return [str(entry.number), f"{entry.time:%Y-%m-%d %H:%M}", word, entry.source, entry.reason]
 
 
 def _store(named: Path | None) -> Store:

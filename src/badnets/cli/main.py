@@ -88,7 +88,7 @@ def _root(
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 fine, 1 refused or found, 2 could not judge, 130 stopped; `gate` has codes of its own."""
+    """Run the command line and exit: 0 fine, 1 refused or found, 2 not judged, 130 stopped; `gate` has its own."""
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -111,7 +111,8 @@ def _refuse(error: Any) -> NoReturn:  # noqa: ANN401 - see _WrongUse
     if type(error).__name__ == "NoArgsIsHelpError":  # typer has printed the help already
         sys.exit(2)
     where = error.ctx.command_path if error.ctx else "badnets"
-    _fail(f"{error.format_message()} (see {where} --help)", gate.USAGE if where == "badnets gate" else 2)
+    code = gate.USAGE if where.partition(" ")[2] == "gate" else 2
+    _fail(f"{error.format_message()} (see {where} --help)", code)
 
 
 def _explain(error: BadnetsError | ModuleNotFoundError | OSError) -> NoReturn:

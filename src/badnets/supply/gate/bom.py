@@ -47,9 +47,8 @@ def _model(evidence: Evidence, outcome: Outcome) -> Object:
     ]
     if evidence.hub:
         properties.append(_verified("badnets:hub-signatures", f"{evidence.hub.signatures} of {evidence.hub.keys}"))
-    for signature in evidence.signatures:
-        if signature.ok:
-            properties.append(_verified("badnets:signed-by", f"{signature.signer} ({signature.trusted_as})"))
+    good = [one for one in evidence.signatures if one.ok]
+    properties += [_verified("badnets:signed-by", f"{one.signer} ({one.trusted_as})") for one in good]
     card: Object = {
         "quantitativeAnalysis": {"performanceMetrics": [_metric(audit) for audit in evidence.audits]},
         "considerations": {"technicalLimitations": _limits(evidence.audits)},

@@ -46,7 +46,7 @@ class Extras:
     """What comes beside the model.
 
     Attributes:
-        signature: a signature file; None looks for `model.sig` in a folder, or for the one that was given beside a file.
+        signature: a signature file; None looks for `model.sig` in a folder.
         audits: evidence from files.
         waivers: those that count.
         auditor: runs an audit where none was given; None runs none.
@@ -205,8 +205,6 @@ def _free_name(source: str, taken: set[str]) -> str:
 
 def _audits(evidence: Evidence, place: Path, extras: Extras) -> tuple[AuditEvidence, ...]:
     given = {audit.tensor_digest for audit in extras.audits}
-    ran = []
-    for one in evidence.weights:
-        if extras.auditor and one.tensor_digest not in given:
-            ran.append(replace(extras.auditor(converted(place, one.name)), ran_here=True))
+    missing = [one for one in evidence.weights if one.tensor_digest not in given] if extras.auditor else []
+    ran = [replace(extras.auditor(converted(place, one.name)), ran_here=True) for one in missing if extras.auditor]
     return worst_audits((*extras.audits, *ran))

@@ -1,7 +1,7 @@
-"""The gate: fetch, quarantine, provenance, scan, convert, audit, verdict, admitted store; one decision about one model.
+"""The gate: fetch, quarantine, provenance, scan, convert, audit, verdict, admitted store; one decision on one model.
 
-The decision counts once its line is in the log; a kill at any moment leaves a store in which every admitted model has its
-line, and the same call again completes it.
+The decision counts once its line is in the log; a kill at any moment leaves a store in which every admitted model has
+its line, and the same call again completes it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from pydantic_core import to_jsonable_python
 
 from badnets.artifacts import canonical_json, make_folder, sha256_bytes, write_bytes, write_text
 from badnets.errors import InputError
@@ -22,10 +24,30 @@ from badnets.supply.gate.log import Entry, History, sound
 from badnets.supply.gate.outcome import Outcome, Word
 from badnets.supply.gate.policy import Policy, decide
 from badnets.supply.gate.store import MODEL, Plan, Store, commit, ready_evidence, ready_model, running, writing
-from badnets.supply.gate.verdict import REVOCATION, VERDICT, Draft, seal_verdict, verdict_text
+from badnets.supply.gate.verdict import REVOCATION, TENSORS, VERDICT, Draft, seal_verdict, verdict_text
 from badnets.supply.signing.keys import PrivateKey
 
 BOM, POLICY = "mlbom.cdx.json", "policy.json"
+
+
+_NOTHING = Extras()
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Who decides.
+
+    Attributes:
+        policy: what may come in.
+        store: where decisions and admitted models are kept.
+        key: that signs verdicts; None decides without a verdict, a line in the log, or anything admitted.
+        wait: seconds to wait for another gate that is just writing.
+    """
+
+    policy: Policy
+    store: Store
+    key: PrivateKey | None
+    wait: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -58,26 +80,14 @@ class Decision:
         return self.outcome.word
 
 
-def gate(
-    bring: Bring,
-    policy: Policy,
-    store: Store,
-    key: PrivateKey | None,
-    *,
-    extras: Extras = Extras(),
-    now: datetime | None = None,
-    wait: float = 60.0,
-) -> Decision:
+def gate(bring: Bring, keeper: Keeper, *, extras: Extras = _NOTHING, now: datetime | None = None) -> Decision:
     """Decide about one model, and admit it or not.
 
     Args:
         bring: brings the model, see `intake`.
-        policy: what may come in.
-        store: where decisions and admitted models are kept.
-        key: that signs the verdict; None decides without a verdict, a line in the log, or anything admitted.
+        keeper: policy, store and key.
         extras: what comes beside the model.
         now: the time.
-        wait: seconds to wait for another gate that is just deciding.
 
     Raises:
         InputError: no such model.
@@ -86,32 +96,31 @@ def gate(
         StorageError: another process holds the store for too long, or it cannot be written.
     """
     now = (now or datetime.now(UTC)).replace(microsecond=0)
-    with running(store, wait) as place:
-        files = place / "files"
-        make_folder(files)
+    policy, store = keeper.policy, keeper.store
+    with running(store, keeper.wait) as place:
+        files = make_folder(place / "files")
         brought = bring(files, policy.terms.limits)
         evidence = examine(place, brought, policy, extras, sound(store.log), now=now)
         outcome = decide(policy, evidence)
-        admitted = _prepare(place, evidence) if outcome.word == Word.ADMIT and key else {}
-        if key is None:
+        if keeper.key is None:
             return Decision(outcome, evidence, any(leaf.unsafe for leaf in outcome.leaves()))
-        with writing(store, wait):
+        admitted = _prepare(place, evidence) if outcome.word == Word.ADMIT else {}
+        with writing(store, keeper.wait):
             history = sound(store.log)
-            late = decide(policy, _renewed(evidence, history))  # what others have decided meanwhile
-            return _commit(store, place, key, _draft(policy, _renewed(evidence, history), late, admitted, history))
+            # What others have decided meanwhile counts too.
+            evidence = replace(evidence, condemned=history.condemned, revoked=history.revoked)
+            draft = _draft(policy, evidence, decide(policy, evidence), admitted, history)
+            return _commit(store, place, keeper.key, draft)
 
 
-def revoke(
-    store: Store, entry: str, reason: str, key: PrivateKey, *, now: datetime | None = None, wait: float = 60.0
-) -> Entry:
+def revoke(entry: str, reason: str, store: Store, key: PrivateKey, *, wait: float = 60.0) -> Entry:
     """Take an admitted model back: it leaves the store, and neither its files nor its tensors are admitted again.
 
     Args:
-        store: that holds it.
-        entry: its name there.
+        entry: its name in the store.
         reason: in one line.
+        store: that holds it.
         key: that signs it.
-        now: the time.
         wait: seconds to wait for a gate that is just deciding.
 
     Raises:
@@ -121,7 +130,7 @@ def revoke(
     """
     if not reason.strip() or len(reason) > 500:
         raise InputError("a revocation needs a reason, of 1 to 500 letters")
-    now = (now or datetime.now(UTC)).replace(microsecond=0)
+    now = datetime.now(UTC).replace(microsecond=0)
     with running(store, wait) as place, writing(store, wait):
         history = sound(store.log)
         known = [one for one in history.entries if one.admitted == entry]
@@ -130,21 +139,18 @@ def revoke(
         if known[-1].kind == "revocation":
             return known[-1]
         last = known[-1]
-        statement = _revocation(last, reason, key, now, history)
-        folder = make_folder(ready_evidence(place))
-        write_text(folder / VERDICT, verdict_text((statement,)))
         line = Entry(
             number=len(history.entries), previous=history.head, time=now, kind="revocation", word="revoked",
             source=last.source, model=last.model, tensors=last.tensors, backdoored=(), policy="",
-            statement=statement.digest, admitted=entry, unsafe=False, reason=reason,
+            statement="", admitted=entry, unsafe=False, reason=reason,
         )  # fmt: skip
+        statement = _revocation(line, key)
+        folder = make_folder(ready_evidence(place))
+        write_text(folder / VERDICT, verdict_text((statement,)))
+        line = replace(line, statement=statement.digest)
         commit(store, place, Plan(statement.digest, ""), line)
     with writing(store, wait):  # which takes out of the store what the log takes back
         return line
-
-
-def _renewed(evidence: Evidence, history: History) -> Evidence:
-    return replace(evidence, condemned=history.condemned, revoked=history.revoked)
 
 
 def _prepare(place: Path, evidence: Evidence) -> dict[str, str]:
@@ -169,9 +175,17 @@ def _draft(policy: Policy, evidence: Evidence, outcome: Outcome, admitted: dict[
     if outcome.word != Word.ADMIT:
         admitted = {}
     entry = files_digest(admitted.items()) if admitted else ""
-    content = canonical_json(bill(evidence, outcome))
-    bom = sha256_bytes(content.encode())
-    return Draft(policy, evidence, outcome, admitted, entry, bom, len(history.entries), history.head)
+    bom = sha256_bytes(canonical_json(bill(evidence, outcome)).encode())
+    digests = {one.tensor_digest for one in evidence.weights}
+    condemned = {one.tensor_digest for one in evidence.audits if one.word == "backdoored"}
+    line = Entry(
+        number=len(history.entries), previous=history.head, time=evidence.now, kind="decision",
+        word=str(outcome.word), source=evidence.source, model=evidence.digest, tensors=tuple(sorted(digests)),
+        backdoored=tuple(sorted(digests & condemned)), policy=policy.digest, statement="", admitted=entry,
+        unsafe=any(leaf.unsafe for leaf in outcome.leaves()),
+        reason="; ".join(f"{leaf.rule}: {leaf.reason}" for leaf in outcome.deciding())[:500],
+    )  # fmt: skip
+    return Draft(policy, evidence, outcome, admitted, entry, bom, line)
 
 
 def _commit(store: Store, place: Path, key: PrivateKey, draft: Draft) -> Decision:
@@ -184,17 +198,7 @@ def _commit(store: Store, place: Path, key: PrivateKey, draft: Draft) -> Decisio
     write_text(folder / POLICY, draft.policy.document)
     if draft.entry:
         write_bytes(ready_model(place) / VERDICT, content)
-    deciding = outcome.deciding()
-    reason = "; ".join(f"{leaf.rule}: {leaf.reason}" for leaf in deciding)
-    digests = {one.tensor_digest for one in evidence.weights}
-    line = Entry(
-        number=draft.number, previous=draft.previous, time=evidence.now, kind="decision", word=str(outcome.word),
-        source=evidence.source, model=evidence.digest,
-        tensors=tuple(sorted(digests)),
-        backdoored=tuple(sorted(digests & {one.tensor_digest for one in evidence.audits if one.word == "backdoored"})),
-        policy=draft.policy.digest, statement=envelopes[0].digest, admitted=draft.entry, unsafe=draft.unsafe,
-        reason=reason[:500],
-    )  # fmt: skip
+    line = replace(draft.line, statement=envelopes[0].digest)
     head = commit(store, place, Plan(envelopes[0].digest, draft.entry), line)
     pin: dict[str, object] = {
         "verdict_sha256": sha256_bytes(content), "policy_sha256": draft.policy.digest, "word": str(outcome.word),
@@ -212,15 +216,9 @@ def _commit(store: Store, place: Path, key: PrivateKey, draft: Draft) -> Decisio
     )
 
 
-def _revocation(last: Entry, reason: str, key: PrivateKey, now: datetime, history: History) -> Envelope:
+def _revocation(line: Entry, key: PrivateKey) -> Envelope:
     subject: list[dict[str, object]] = [
-        {"name": "model", "digest": {"badnetsFilesV1": last.model}},
-        *({"name": f"tensors/{digest[:16]}", "digest": {"badnetsTensorsV1": digest}} for digest in last.tensors),
+        {"name": "model", "digest": {"badnetsFilesV1": line.model}},
+        *({"name": f"tensors/{digest[:16]}", "digest": {TENSORS: digest}} for digest in line.tensors),
     ]
-    predicate: dict[str, object] = {
-        "reason": reason,
-        "time": now.isoformat(),
-        "entry": last.admitted,
-        "log": {"number": len(history.entries), "previous": history.head},
-    }
-    return sealed(REVOCATION, subject, predicate, key)
+    return sealed(REVOCATION, subject, {"reason": line.reason, "log": to_jsonable_python(line)}, key)

@@ -1,11 +1,11 @@
 """The log of decisions: one JSON object a line, only ever appended to, each with the SHA-256 of the line before it.
 
-What a check of the lines alone finds: any line that was changed, removed, added or moved, but for the last ones: after the
-last line nothing says what it was, and a log that was cut off at its end is a shorter log. So every signed statement of
-the store names its line's number and the line before it (`Anchor`), and the line names the statement: then a changed last
-line, and a tail that was cut off, are found as long as one statement behind the cut is left. Whoever removes these as
-well, or holds the gate's key, can write another history; against them there is only a copy of the newest line's digest
-(the head) kept elsewhere.
+What a check of the lines alone finds: any line that was changed, removed, added or moved, but for the last ones: after
+the last line nothing says what it was, and a log that was cut off at its end is a shorter log. So every signed
+statement of the store holds its line (an anchor), and the line names the statement: then a changed last line, and a tail
+that was cut off, are found as long as one statement behind the cut is left. Whoever removes these as well, or holds the
+gate's key, can write another history; against them there is only a copy of the newest line's digest (the head) kept
+elsewhere.
 """
 
 from __future__ import annotations
@@ -59,23 +59,6 @@ class Entry:
     reason: str
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """What a signed statement of the store says about the log: the number of its line, and the line before it.
-
-    Attributes:
-        statement: its SHA-256.
-        number: of its line.
-        previous: SHA-256 of the line before.
-        said: fields of the line that follow from the statement, by name.
-    """
-
-    statement: str
-    number: int
-    previous: str
-    said: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -169,12 +152,12 @@ def sound(path: Path) -> History:
     return history
 
 
-def check(history: History, anchors: Iterable[Anchor], head: str | None = None) -> tuple[str, ...]:
+def check(history: History, anchors: Iterable[Entry], head: str | None = None) -> tuple[str, ...]:
     """What is wrong with a log, a line each.
 
     Args:
         history: the log.
-        anchors: of the signed statements in the store.
+        anchors: the lines that the signed statements in the store hold.
         head: of the log as it was known elsewhere; it must be one of this log's.
     """
     faults = list(history.faults)
@@ -186,15 +169,12 @@ def check(history: History, anchors: Iterable[Anchor], head: str | None = None) 
             faults.append(f"the log ends before entry {anchor.number}, of which {name} speaks: its end was cut off")
         elif entries[anchor.number].statement != anchor.statement:
             faults.append(f"entry {anchor.number} is not the one of which {name} speaks: the log was written anew")
-        elif entries[anchor.number].previous != anchor.previous:
-            faults.append(f"what lies before entry {anchor.number} is not what {name} was signed on")
     for entry in entries:
-        anchor_of = by_statement.get(entry.statement)
-        if anchor_of is None:
+        held = by_statement.get(entry.statement)
+        if held is None:
             faults.append(f"entry {entry.number}: its signed statement {entry.statement[:16]} is not in the store")
             continue
-        plain = vars(entry)
-        odd = [name for name, value in anchor_of.said.items() if plain[name] != value]
+        odd = [name for name, value in vars(held).items() if getattr(entry, name) != value]
         if odd:
             faults.append(f"entry {entry.number} says another {', '.join(odd)} than its signed statement")
     heads = {FIRST, history.head, *(entry.previous for entry in entries)}

@@ -1,8 +1,8 @@
 """What a rule says: a word, one line of reason, and the outcomes that it rests on.
 
-The words are ordered, best first: admit, review, undecided, refuse. `all_of` takes the worst of its parts and `any_of` the
-best, and neither of nothing admits. So a decision admits exactly where a monotone formula over "this rule admits" holds,
-and whatever can only take "admit" away from rules can only take it away from the decision.
+The words are ordered, best first: admit, review, undecided, refuse. `all_of` takes the worst of its parts and `any_of`
+the best, and neither of nothing admits. So a decision admits exactly where a monotone formula over "this rule admits"
+holds, and whatever can only take "admit" away from rules can only take it away from the decision.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Outcome:
             yield from part.leaves()
 
     def deciding(self) -> tuple[Outcome, ...]:
-        """The rules that the word is due to: in `all_of` the worst ones, in `any_of` the best ones, down to the leaves."""
+        """The rules that the word is due to: the worst ones in `all_of`, the best ones in `any_of`, leaves all."""
         if not self.parts:
             return (self,)
         return tuple(leaf for part in self.parts if part.word == self.word for leaf in part.deciding())

@@ -237,7 +237,11 @@ def leaf_rules(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
 def _terms(plain: dict[str, object], path: Path) -> PolicyFile:
     try:
         # Through JSON: only there does pydantic read strictly and still take a list for a tuple.
-        return TypeAdapter(PolicyFile).validate_json(canonical_json(plain), strict=True)
+        text = canonical_json(plain)
+    except ValueError as error:  # TOML knows nan and inf
+        raise InputError(f"{path}: a number that is not finite") from error
+    try:
+        return TypeAdapter(PolicyFile).validate_json(text, strict=True)
     except ValidationError as error:
         raise InputError(f"{path}: {_first_fault(error)}") from error
     except BadnetsError as error:

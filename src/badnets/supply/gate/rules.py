@@ -265,24 +265,29 @@ class Audited:
 
     def _one(self, weights: WeightsEvidence, evidence: Evidence) -> Outcome:
         digest = weights.tensor_digest
-        audit = next((one for one in evidence.audits if one.tensor_digest == digest), None)
         if digest in evidence.condemned:
             return Outcome(self.rule, Word.REFUSE, f"{weights.source}: {evidence.condemned[digest]}")
+        audit = next((one for one in evidence.audits if one.tensor_digest == digest), None)
         if audit is None:
             others = f"; the {len(evidence.audits)} given speak(s) of other weights" if evidence.audits else ""
             return Outcome(self.rule, Word.UNDECIDED, f"no audit of {weights.source} ({digest[:16]}...){others}")
+        word, reason = self._said(audit)
         numbers = f"p = {audit.p_value:.3g}" if audit.p_value is not None else "no p-value"
-        said = f"{weights.source}: {audit.word}, {numbers}, {audit.population} reference models"
+        return Outcome(
+            self.rule, word, f"{weights.source}: {audit.word}, {numbers}, {audit.population} reference models: {reason}"
+        )
+
+    def _said(self, audit: AuditEvidence) -> tuple[Word, str]:
         if audit.word == "backdoored":
-            return Outcome(self.rule, Word.REFUSE, f"{said}: {audit.reason}")
+            return Word.REFUSE, audit.reason
         if audit.p_value is not None and audit.p_value <= self.alpha:
-            return Outcome(self.rule, Word.REFUSE, f"{said}: at or below this policy's alpha of {self.alpha:g}")
+            return Word.REFUSE, f"at or below this policy's alpha of {self.alpha:g}"
         lacking = self._lacking(audit)
         if lacking:
-            return Outcome(self.rule, Word.UNDECIDED, f"{said}: {lacking}")
-        return Outcome(self.rule, Word.ADMIT, f"{said}, stated false-positive rate {audit.false_positive_rate:.3g}")
+            return Word.UNDECIDED, lacking
+        return Word.ADMIT, f"stated false-positive rate {audit.false_positive_rate:.3g}"
 
-    def _lacking(self, audit: AuditEvidence) -> str:
+    def _lacking(self, audit: AuditEvidence) -> str:  # noqa: PLR0911 - one for each thing that can be lacking
         """Why an audit without anything against the model does not admit it; empty where it does."""
         if audit.word != "clean":
             return audit.reason

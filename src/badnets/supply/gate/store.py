@@ -22,7 +22,7 @@ from pathlib import Path
 from badnets.artifacts import make_folder, read_json, sha256_file, storage, write_json
 from badnets.errors import BadnetsError, InputError, StorageError
 from badnets.supply.gate.evidence import files_digest
-from badnets.supply.gate.log import Anchor, Entry, append, sound
+from badnets.supply.gate.log import Entry, append, sound
 from badnets.supply.gate.verdict import VERDICT, anchor_of, read_lines
 from badnets.supply.hashing import list_folder
 from badnets.supply.hub.lock import locked
@@ -143,8 +143,8 @@ def admitted_files(entry: Path) -> dict[str, str]:
     return {file.name: sha256_file(file.path) for file in listing.files}
 
 
-def anchors(store: Store) -> tuple[Anchor, ...]:
-    """What the signed statements in the store say about the log. Raises `Refused` where one is damaged."""
+def anchors(store: Store) -> tuple[Entry, ...]:
+    """The lines of the log that the signed statements in the store hold. Raises `Refused` where one is damaged."""
     found = []
     for folder in sorted(store.evidence.glob("*")) if store.evidence.is_dir() else ():
         path = folder / VERDICT

@@ -1,15 +1,15 @@
 """The signed verdict on a model: what other machines read, check and enforce.
 
-Three in-toto statements about the same subjects, one DSSE envelope a line: SLSA's verification summary (VSA v1), a simple
-verification result (SVR v0.2, only where the model was admitted), and the gate's own statement of evidence, which is what
-`load_admitted` goes by. Subjects are every file as it was fetched (`source/NAME`), every file that is admitted
+Three in-toto statements about the same subjects, one DSSE envelope a line: the gate's own statement of evidence, which
+is what `load_admitted` goes by, SLSA's verification summary (VSA v1), and a simple verification result (SVR v0.2, only
+where the model was admitted). Subjects are every file as it was fetched (`source/NAME`), every file that is admitted
 (`admitted/NAME`), and the tensors of each file of weights under their canonical digest (`tensors/NAME`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any
@@ -18,9 +18,11 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
+from badnets.artifacts import canonical_json, parse_json
+from badnets.errors import DataError
 from badnets.supply.gate.envelope import Envelope, opened, parse, render, sealed, statement_of
 from badnets.supply.gate.evidence import Evidence
-from badnets.supply.gate.log import Anchor
+from badnets.supply.gate.log import Entry
 from badnets.supply.gate.outcome import Outcome, Word
 from badnets.supply.gate.policy import Policy
 from badnets.supply.signing.keys import PrivateKey, PublicKey
@@ -48,8 +50,7 @@ class Draft:
         admitted: files of the model as they are admitted, name and SHA-256; none where it is not.
         entry: name of the admitted model in the store; empty where it is not admitted.
         bom: SHA-256 of the bill of materials.
-        number: of the line in the log that goes with it.
-        previous: SHA-256 of the line before.
+        line: of the log that goes with it, without the digest of this statement.
     """
 
     policy: Policy
@@ -58,8 +59,7 @@ class Draft:
     admitted: dict[str, str]
     entry: str
     bom: str
-    number: int
-    previous: str
+    line: Entry
 
     @property
     def expires(self) -> datetime:
@@ -146,23 +146,15 @@ def check_verdict(content: bytes, keys: Mapping[str, PublicKey], where: str) -> 
     return checked
 
 
-def anchor_of(envelopes: tuple[Envelope, ...], where: str) -> Anchor:
-    """What a verdict or revocation of the store says about the log. Raises `Refused`."""
+def anchor_of(envelopes: tuple[Envelope, ...], where: str) -> Entry:
+    """The line of the log that a verdict or revocation in the store holds. Raises `Refused`."""
     envelope = envelopes[0]
-    statement = statement_of(envelope, where)
-    predicate = object_of(statement, "predicate", where)
-    place = object_of(predicate, "log", where)
-    said: dict[str, object] = {"kind": "revocation", "word": "revoked", "reason": predicate.get("reason")}
-    if statement["predicateType"] == EVIDENCE:
-        checked = _checked(statement, "", envelope.digest, where)
-        said = {
-            "kind": "decision", "word": checked.word, "policy": checked.policy, "model": checked.model,
-            "tensors": checked.tensors, "unsafe": checked.unsafe,
-        }  # fmt: skip
-    number = place.get("number")
-    if not isinstance(number, int):
-        raise Refused(f"{where}: expected a number as 'number'")
-    return Anchor(envelope.digest, number, text_of(place, "previous", where), said)
+    predicate = object_of(statement_of(envelope, where), "predicate", where)
+    try:
+        line = parse_json(Entry, canonical_json(object_of(predicate, "log", where)), where)
+    except DataError as error:
+        raise Refused(str(error)) from error
+    return replace(line, statement=envelope.digest)
 
 
 def subjects_of(evidence: Evidence, admitted: Mapping[str, str]) -> list[Object]:
@@ -230,7 +222,7 @@ def _evidence(draft: Draft) -> Object:
         "evidence": _plain(evidence),
         "notTested": sorted({line for one in evidence.audits for line in one.not_tested}),
         "bom": {"digest": {"sha256": draft.bom}},
-        "log": {"number": draft.number, "previous": draft.previous},
+        "log": _plain(draft.line),
     }
 
 
