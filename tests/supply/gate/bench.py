@@ -8,12 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from badnets.supply.digests import tensor_digest
 from badnets.supply.gate.evidence import AuditEvidence, Evidence, FileEvidence, HubEvidence, WeightsEvidence
 from badnets.supply.gate.examine import Extras
 from badnets.supply.gate.gate import Decision, Keeper, gate
 from badnets.supply.gate.intake import from_disk
 from badnets.supply.gate.policy import Policy, read_policy
 from badnets.supply.gate.store import Store
+from badnets.supply.scan.source import Budget, Limits, Source
+from badnets.supply.scan.weights import inspect_weights
 from badnets.supply.signing import new_key, write_pair
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -88,8 +91,13 @@ class Bench:
         return gate(from_disk(model or self.model), keeper, extras=extras or Extras(), now=now)
 
     def digest(self, model: Path | None = None) -> str:
-        (weights,) = self.decide(model, key=False).evidence.weights
-        return weights.tensor_digest
+        """The canonical digest of a folder's weights, without the gate."""
+        (path,) = [file for file in (model or self.model).iterdir() if file.suffix in (".safetensors", ".pt")]
+        with path.open("rb") as file:
+            source = Source(file, 0, path.stat().st_size, Budget(Limits()))
+            _, inventory = inspect_weights(source)
+            assert inventory is not None
+            return tensor_digest(source, inventory)
 
     def admit(self, model: Path | None = None, *, now: datetime = NOW) -> Decision:
         """Admit with a clean audit."""

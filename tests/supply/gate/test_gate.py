@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +11,10 @@ import pytest
 
 from badnets.errors import DataError, InputError, StorageError
 from badnets.supply.gate.admitted import NotAdmitted, check_entry
+from badnets.supply.gate.evidence import AuditEvidence
 from badnets.supply.gate.examine import Extras
-from badnets.supply.gate.gate import revoke
+from badnets.supply.gate.gate import Keeper, gate, revoke
+from badnets.supply.gate.intake import from_disk
 from badnets.supply.gate.log import check, read_log
 from badnets.supply.gate.store import anchors
 from badnets.supply.hub.lock import locked
@@ -31,6 +32,8 @@ def sane(bench: Bench) -> None:
 
 def test_admitted_refused_and_undecided(bench: Bench) -> None:
     digest = bench.digest()
+    dry = bench.decide(key=False)
+    assert [one.tensor_digest for one in dry.evidence.weights] == [digest]
     assert not bench.store.log.exists(), "a dry run leaves nothing"
     assert bench.decide().word == "undecided"
     decision = bench.admit()
@@ -177,7 +180,7 @@ def test_a_second_admission_renews_the_verdict_and_mends_the_model(bench: Bench)
     weights.chmod(0o644)
     weights.write_bytes(b"other")
     with pytest.raises(NotAdmitted, match="is not as it was"):
-        check_entry(first.path, bench.policy, now=NOW)
+        check_entry(first.path, bench.policy, now=NOW + timedelta(days=20))
     assert bench.admit().path == first.path
     check_entry(first.path, bench.policy, now=NOW)
     sane(bench)
@@ -198,17 +201,14 @@ def test_a_gate_that_waits_no_longer_says_so(bench: Bench) -> None:
         locked(bench.store.folder, "the store"),
         pytest.raises(StorageError, match="is being changed by another process"),
     ):
-        bench_now = replace(Extras())
-        from badnets.supply.gate.gate import Keeper, gate  # noqa: PLC0415
-        from badnets.supply.gate.intake import from_disk  # noqa: PLC0415
-
-        gate(from_disk(bench.model), Keeper(bench.policy, bench.store, None, 0.0), extras=bench_now)
+        gate(from_disk(bench.model), Keeper(bench.policy, bench.store, None, 0.0))
 
 
 def test_the_gate_has_an_audit_run_where_none_was_given(bench: Bench) -> None:
-    digest, seen = bench.digest(), []
+    digest = bench.digest()
+    seen: list[str] = []
 
-    def audit(weights: Path):  # noqa: ANN202 - as `Auditor`
+    def audit(weights: Path) -> AuditEvidence:
         seen.append(weights.name)
         return audit_of(digest)
 

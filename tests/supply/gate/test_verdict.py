@@ -117,11 +117,12 @@ def test_in_totos_own_types_take_our_statements(bench: Bench) -> None:
     decision = bench.admit()
     assert decision.folder is not None
     for kind, plain in statements((decision.folder / VERDICT).read_bytes()).items():
-        Statement([], kind, plain["predicate"]).validate if False else None
         foreign = Statement.copy_from_pb(ParseDict(plain, Statement([], "", {}).pb))
         foreign.validate()
         if kind == VSA:
-            predicate = {name: value for name, value in plain["predicate"].items() if not name.startswith("urn:")}
+            # The binding of 2023 has one text where the specification has a list, and knows no extensions.
+            known = {name: value for name, value in plain["predicate"].items() if not name.startswith("urn:")}
+            predicate = known | {"verifiedLevels": known["verifiedLevels"][0]}
             ParseDict(predicate, vsa_pb2.VerificationSummary())
 
 
