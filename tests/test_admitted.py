@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.supply.gate.bench import NOW, Bench, safetensors
 
 import badnets
 from badnets.errors import InputError
@@ -17,7 +18,6 @@ from badnets.supply.gate import admitted as gate_admitted
 from badnets.supply.gate.admitted import NotAdmitted
 from badnets.supply.gate.gate import revoke
 from badnets.supply.gate.verdict import VERDICT
-from tests.supply.gate.bench import NOW, Bench, safetensors
 
 
 @pytest.fixture

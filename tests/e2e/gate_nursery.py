@@ -1,8 +1,8 @@
 """Lets the gate decide in children that it kills: `gate_nursery.py <job> <folder> <kills> <step>`, as hub_nursery.py.
 
 A program of its own, started by test_gate_kill.py. With kills 0 each child dies just before another touch of the disk
-below the folder, every `step`-th, until one comes to its end; otherwise so many die at random moments, and `step` is the
-seed. Each child has a process group of its own, which is killed as one: the gate has children itself. It prints one
+below the folder, every `step`-th, until one comes to its end; otherwise so many die at random moments, and `step` is
+the seed. Each child has a process group of its own, which is killed as one: the gate has children itself. It prints one
 JSON line for each.
 """
 
@@ -18,14 +18,15 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from tests.e2e.hub_nursery import die_before, ended
+from tests.supply.gate.bench import NOW, Bench, audit_of
+
 from badnets.supply.gate.admitted import check_entry
 from badnets.supply.gate.examine import Extras
 from badnets.supply.gate.gate import revoke
 from badnets.supply.gate.log import check, read_log
 from badnets.supply.gate.store import Store, anchors, writing
 from badnets.supply.signing import read_private_key
-from tests.e2e.hub_nursery import die_before, ended
-from tests.supply.gate.bench import NOW, Bench, audit_of
 
 CHOSEN = "new"
 

@@ -1,4 +1,4 @@
-"""Killed at any moment, the gate's store is whole: every admitted model has its line, and the same command completes it."""
+"""Killed at any moment, the gate's store is whole, and the same command completes what was begun."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.supply.gate.bench import Bench
 
 from badnets.supply.gate.log import check, read_log
 from badnets.supply.gate.store import Store, anchors
-from tests.supply.gate.bench import Bench
 
 if sys.platform == "win32":
     pytest.skip("SIGKILL and fork are not Windows'", allow_module_level=True)

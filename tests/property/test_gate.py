@@ -12,13 +12,13 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.supply.gate.bench import NOW, audit_of, evidence_of
 
 from badnets.supply.gate.evidence import Evidence, FileEvidence, SignatureEvidence, WaiverEvidence
 from badnets.supply.gate.log import FIRST, Entry, append, check, read_log
 from badnets.supply.gate.outcome import Word
 from badnets.supply.gate.policy import AllOf, AnyOf, AnyRule, Policy, PolicyFile, decide
 from badnets.supply.gate.rules import Audited, FromHub, Pinned, Review, Scanned, Signed, UnsafeAdmitAll, Weights
-from tests.supply.gate.bench import NOW, audit_of, evidence_of
 
 LEAVES: tuple[AnyRule, ...] = (
     Audited(), Audited(alpha=0.2), FromHub(), FromHub(signatures=3), Pinned(("d" * 64,)), Pinned(("e" * 64,)),

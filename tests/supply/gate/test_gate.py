@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.supply.weights_files import torch_zip
 
 from badnets.errors import DataError, InputError, StorageError
 from badnets.supply.gate.admitted import NotAdmitted, check_entry
@@ -19,7 +20,6 @@ from badnets.supply.gate.log import check, read_log
 from badnets.supply.gate.store import anchors
 from badnets.supply.hub.lock import locked
 from badnets.supply.signing import Scope, sign, write_bundle
-from tests.supply.weights_files import torch_zip
 
 from .bench import NOW, Bench, audit_of
 
