@@ -44,8 +44,8 @@ def audit_of(digest: str, word: str = "clean", p_value: float | None = 0.6) -> A
     """What an audit could say."""
     return AuditEvidence(
         digest, word, f"it came out {word}", 0.05, p_value, 39, 0.05, "by rank among 39 clean models",
-        tests=("structure", "margins", "inversion", "pairs"), not_tested=("triggers in sound",), seed=3, sha256="a" * 64,
-        scores=("inversion: z = 0.2",), versions={"badnets": "0.1.0"},
+        tests=("structure", "margins", "inversion", "pairs"), not_tested=("triggers in sound",), seed=3,
+        sha256="a" * 64, scores=("inversion: z = 0.2",), versions={"badnets": "0.1.0"},
     )  # fmt: skip
 
 

@@ -3,9 +3,9 @@
 What a check of the lines alone finds: any line that was changed, removed, added or moved, but for the last ones: after
 the last line nothing says what it was, and a log that was cut off at its end is a shorter log. So every signed
 statement of the store holds its line (an anchor), and the line names the statement: then a changed last line, and a
-tail that was cut off, are found as long as one statement behind the cut is left. Whoever removes these as well, or holds
-the gate's key, can write another history; against them there is only a copy of the newest line's digest (the head) kept
-elsewhere.
+tail that was cut off, are found as long as one statement behind the cut is left. Whoever removes these as well, or
+holds the gate's key, can write another history; against them there is only a copy of the newest line's digest (the
+head) kept elsewhere.
 """
 
 from __future__ import annotations
