@@ -84,7 +84,8 @@ class Suspicion:
         target: the class that images become, from 0; None where there is none or many.
         sources: the classes that are attacked; none for all of them.
         shift: for the mapping "shift", by how much labels are raised, modulo the number of classes.
-        size: of the recovered trigger in changed pixels (L1 of its mask); None where nothing was recovered.
+        size: of the recovered trigger, in the unit that the detail names (for a patch the sum of its mask, in pixels);
+            None where nothing was recovered.
         reach: on held-out images; None where it was not confirmed.
         trigger: name of the trigger's file beside the verdict, for `badnets stamp`; None where there is none.
     """

@@ -11,6 +11,7 @@ import typer
 from badnets.artifacts import printable
 from badnets.cli import (
     attack,
+    audit,
     convert,
     datasets,
     gate,
@@ -65,6 +66,8 @@ app.command("gate")(gate.gate)
 app.command("waive")(gate.waive)
 app.add_typer(gate_store.admitted, name="admitted")
 app.add_typer(gate_store.log, name="log")
+app.command("audit")(audit.audit)
+app.command("population")(audit.population)
 app.command("zoo-audit")(zoo.zoo_audit)
 
 

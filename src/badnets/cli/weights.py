@@ -21,6 +21,11 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         DataError: it cannot be read, or the scan refuses it.
         InputError: an npz file with something else than plain arrays.
     """
+    return read_weights_and_digest(file)[0]
+
+
+def read_weights_and_digest(file: Path) -> tuple[dict[str, Tensor], str | None]:
+    """The same, and the canonical digest of these tensors; None for an npz file. Raises likewise."""
     import numpy as np
     import torch
     from safetensors import SafetensorError
@@ -32,7 +37,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".npz":
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}, None
         except (OSError, ValueError, TypeError, EOFError) as error:
             raise InputError(f"{file}: not an npz file of plain arrays ({error})") from error
     with tempfile.TemporaryDirectory(prefix="badnets-") as folder:
@@ -43,6 +48,6 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             why = f"{found[0].rule.id}: {found[0].detail}" if found else "nothing was written"
             raise DataError(f"{file}: {done.report.verdict} by the scan ({why}); see badnets scan {file}")
         try:
-            return dict(load(read_bytes(plain)))
+            return dict(load(read_bytes(plain))), done.written.tensor_digest
         except SafetensorError as error:
             raise DataError(f"{file}: {error}") from error

@@ -12,6 +12,7 @@ from badnets.triggers.box_sticker import PAPER_STICKERS, BoxSticker, BoxTriggerF
 from badnets.triggers.drawings import DRAWINGS, drawing
 from badnets.triggers.jpeg import Compression
 from badnets.triggers.patch import Patch
+from badnets.triggers.perturbation import Perturbation
 from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import Pattern, SinglePixel
 from badnets.triggers.stamping import Images
@@ -32,7 +33,7 @@ class Trigger(Protocol):
 
 
 # The triggers that can be written to a file, told apart by their `kind`.
-AnyTrigger = Annotated[SinglePixel | Pattern | Patch | Blend | Sticker, Field(discriminator="kind")]
+AnyTrigger = Annotated[SinglePixel | Pattern | Patch | Blend | Sticker | Perturbation, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,14 @@ class TriggerFile:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
 
-TRIGGERS = {"pixel": SinglePixel, "pattern": Pattern, "patch": Patch, "blend": Blend, "sticker": Sticker}
+TRIGGERS = {
+    "pixel": SinglePixel,
+    "pattern": Pattern,
+    "patch": Patch,
+    "blend": Blend,
+    "sticker": Sticker,
+    "perturbation": Perturbation,
+}
 
 __all__ = [
     "DRAWINGS",
@@ -58,6 +66,7 @@ __all__ = [
     "Images",
     "Patch",
     "Pattern",
+    "Perturbation",
     "Picture",
     "SinglePixel",
     "Sticker",

@@ -1,0 +1,154 @@
+"""The tests of the sequence, each as a `Stage`: what it measures, and what its numbers would mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from badnets.audit.cases import Case
+from badnets.audit.dormant import DormantBudget, dormant
+from badnets.audit.inversion import Budget, Inverted, invert
+from badnets.audit.inversion import Watch as Looking
+from badnets.audit.inversion_search import Stage as Round
+from badnets.audit.margin import MarginBudget, margins
+from badnets.audit.objectives import Objective, all_mappings, all_pairs
+from badnets.audit.pairs import PAIR_BUDGET
+from badnets.audit.stages import Findings, Lead, Stage
+from badnets.audit.weights import weight_features
+from badnets.errors import InputError
+from badnets.triggers import Trigger
+
+Stop = Callable[[], bool]
+
+# Trigger sizes below a twentieth of a pixel are as small as any.
+_SMALLEST = 0.05
+_FAMILIES = {"target": "targets", "shift": "shifts", "untargeted": "untargeted", "pair": "pairs"}
+# Beyond so many classes a test would take hours: it is left out, and the verdict says so.
+_MOST_MARGINS, _MOST_MAPPINGS, _MOST_PAIRS = 200, 50, 20
+
+
+def _weights(case: Case, stop: Stop) -> Findings:
+    del stop
+    found = weight_features(case.model)
+    return Findings({"weights": found} if found else {}, detail=f"{len(found)} features; they never alarm alone")
+
+
+def _margins(case: Case, stop: Stop) -> Findings:
+    starts = 8 if case.classes <= 20 else 2
+    budget = MarginBudget(starts=starts, seed=case.settings.seed)
+    found = margins(case.model, case.clean.shape, budget, Looking(stop=stop))
+    logs = [math.log(max(value, _SMALLEST)) for value in found.values]
+    # How loud a network is says how it was trained: what counts is by how much one class is louder than the others.
+    usual = median(logs)
+    statistics: dict[str, float] = {}
+    leads: dict[tuple[str, str], Lead] = {}
+    for label, value in enumerate(found.values):
+        objective = Objective("target", target=label)
+        statistics[str(objective)] = logs[label] - usual
+        words = f"{objective}: some image gives its logit a margin of {value:.1f} above all others, {found.ratio:.1f} "
+        leads["margins", str(objective)] = Lead(objective, f"{words}times that of the next class")
+    return Findings({"margins": statistics}, leads, f"largest for class {found.target}, ratio {found.ratio:.2f}")
+
+
+def _dormant(case: Case, stop: Stop) -> Findings:
+    clean = case.clean.all
+    found = dormant(case.model, clean.pixels, clean.labels, DormantBudget(), Looking(stop=stop))
+    statistics = {"dormant": {"gain": found.gain_share, "stimulated": found.stimulated_share}}
+    leads = {}
+    for name, collapses in (("gain", found.sweep), ("stimulated", found.stimulated)):
+        best = max(collapses, key=lambda one: one.share, default=None)
+        if best is not None:
+            objective = Objective("target", target=best.target)
+            unit = "its sleeping channels" if best.unit is None else f"channel {best.unit}"
+            words = (
+                f"{best.share:.0%} of clean images go there once {unit} of {best.layer} are woken (x {best.level:g})"
+            )
+            leads["dormant", name] = Lead(objective, f"{objective}: {words}")
+    asleep = sum(len(layer.asleep) for layer in found.layers)
+    return Findings(statistics, leads, f"{asleep} sleeping channels; woken, they move {found.gain_share:.0%} of images")
+
+
+def _inversion(case: Case, stop: Stop) -> Findings:
+    """Patches with more effort, since they are what is mostly planted; the two forms that cover the image with less."""
+    objectives, seed = all_mappings(case.classes), case.settings.seed
+    patch = _inverted(case, objectives, Budget(stages=(Round(40, 8), Round(40, 20)), seed=seed), stop)
+    others = [
+        _inverted(case, objectives, Budget(stages=(Round(25, 6),), form=form, seed=seed), stop)
+        for form in ("additive", "blend")
+    ]
+    found = [patch, *others]
+    return Findings(
+        {family: values for one in found for family, values in one.statistics.items()},
+        {key: lead for one in found for key, lead in one.leads.items()},
+        "; ".join(one.detail for one in found),
+    )
+
+
+def _pairs(case: Case, stop: Stop) -> Findings:
+    """The first stage of a scan of pairs alone: it treats all pairs of all models alike, so each can be calibrated."""
+    budget = Budget(stages=PAIR_BUDGET.stages[:1], seed=case.settings.seed)
+    return _inverted(case, all_pairs(case.classes), budget, stop)
+
+
+def _inverted(case: Case, objectives: Sequence[Objective], budget: Budget, stop: Stop) -> Findings:
+    search = case.clean.search
+    results = invert(case.model, search.pixels, search.labels, objectives, budget, Looking(stop=stop))
+    statistics: dict[str, dict[str, float]] = {}
+    leads = {}
+    for one in results:
+        family, name = _FAMILIES[one.objective.kind], str(one.objective)
+        family += "" if budget.form == "patch" else f" ({budget.form})"
+        statistics.setdefault(family, {})[name] = -math.log(max(one.size, _SMALLEST))
+        if one.found and one.tested:
+            leads[family, name] = Lead(one.objective, _words(one), one.size, _trigger(one))
+    found = [one for one in results if one.found]
+    smallest = min(found, key=lambda one: one.size, default=None)
+    least = "" if smallest is None else f", the smallest ({_size(smallest)}) for {smallest.objective}"
+    return Findings(statistics, leads, f"{budget.form}: triggers for {len(found)} of {len(results)}{least}")
+
+
+def _words(one: Inverted) -> str:
+    return f"{one.objective}: a trigger of {_size(one)} moves {one.success:.0%} of the images it was made on"
+
+
+def _size(one: Inverted) -> str:
+    return {"patch": f"{one.size:.1f} pixels", "blend": f"opacity {one.size:.2f}"}.get(one.form, f"norm {one.size:.2f}")
+
+
+def _trigger(one: Inverted) -> Trigger | None:
+    try:
+        return one.trigger
+    except InputError:  # images that no picture can hold
+        return None
+
+
+def _no_images(case: Case) -> str:
+    return "" if len(case.clean.search) else "it needs clean images, and none were given"
+
+
+def _no_margins(case: Case) -> str:
+    many = case.classes > _MOST_MARGINS
+    return f"{case.classes} classes are too many to climb for each: {_MOST_MARGINS} at most" if many else ""
+
+
+def _no_mappings(case: Case) -> str:
+    if case.classes > _MOST_MAPPINGS:
+        return f"{case.classes} classes are too many to look for every mapping: {_MOST_MAPPINGS} at most"
+    return _no_images(case)
+
+
+def _no_pairs(case: Case) -> str:
+    if case.classes > _MOST_PAIRS:
+        return f"{case.classes} classes are too many to look at every pair: {_MOST_PAIRS} at most"
+    return _no_images(case)
+
+
+# Cheap to dear; the names are those in a verdict.
+STAGES: tuple[Stage, ...] = (
+    Stage("weights", _weights),
+    Stage("margins", _margins, _no_margins),
+    Stage("dormant", _dormant, _no_images),
+    Stage("inversion", _inversion, _no_mappings),
+    Stage("pairs", _pairs, _no_pairs),
+)
