@@ -44,6 +44,14 @@ def gate(
     audit: Annotated[
         list[Path] | None, typer.Option("--audit", help="The verdict of an audit of these weights; can be given again.")
     ] = None,
+    audit_data: Annotated[
+        str | None, typer.Option(help="Have the audit run here with these clean images, where --audit gives none.")
+    ] = None,
+    audit_arch: Annotated[str | None, typer.Option(help="Architecture for that audit, as for `badnets audit`.")] = None,
+    audit_population: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `badnets population` for that audit; without it: uncalibrated."),
+    ] = None,
     waiver: Annotated[
         list[Path] | None, typer.Option("--waiver", help="A waiver that counts under the policy; can be given again.")
     ] = None,
@@ -69,6 +77,7 @@ def gate(
 
     Exits with 0 admitted, 1 refused, 2 undecided (so not admitted), 3 a person must look at it, 64 wrong use.
     """
+    from badnets.cli.gate_audit import AuditOrder
     from badnets.cli.gate_evidence import read_audits, read_waivers
     from badnets.cli.gate_sources import bring_from
     from badnets.errors import InputError
@@ -84,7 +93,10 @@ def gate(
             raise InputError("a verdict is signed: give --key or BADNETS_GATE_KEY, or --dry-run to decide without one")
         private = None if dry_run or key is None else _signer(key, password_file, terms)
         extras = Extras(
-            _signature(source, signature), read_audits(audit or (), terms), read_waivers(waiver or (), terms)
+            _signature(source, signature),
+            read_audits(audit or (), terms),
+            read_waivers(waiver or (), terms),
+            AuditOrder(audit_data, audit_arch, audit_population) if audit_data else None,
         )
         place = Store(store or default_store())
         bring: Bring = bring_from(source, hub, repo, state, (max_seconds, min_speed), held)
