@@ -2,8 +2,8 @@
 
     python mlflow_gate.py NAME VERSION gate.toml gate.key
 
-Serving then asks for versions whose tag `gate` is `admit`, and loads with `badnets.load_admitted`, not from the registry:
-a tag is a note for people, the signed verdict is what counts.
+Serving then asks for versions whose tag `gate` is `admit`, and loads with `badnets.load_admitted`, not from the
+registry: a tag is a note for people, the signed verdict is what counts.
 """
 
 from __future__ import annotations
