@@ -13,8 +13,8 @@ import torch
 from tests.supply.gate.bench import NOW, Bench, safetensors
 
 import badnets
+from badnets.artifacts import read_bytes
 from badnets.errors import InputError
-from badnets.supply.gate import admitted as gate_admitted
 from badnets.supply.gate.admitted import NotAdmitted
 from badnets.supply.gate.gate import revoke
 from badnets.supply.gate.verdict import VERDICT
@@ -126,17 +126,16 @@ def test_what_was_refused_or_taken_back_is_not_loaded(bench: Bench, entry: Path,
 def test_no_other_bytes_between_check_and_use(bench: Bench, entry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is exchanged at every moment after it was opened: what is loaded is what was hashed."""
     weights = entry / "model" / "weights.safetensors"
-    read = gate_admitted.read_bytes
-    counts = []
+    counts: list[Path] = []
 
     def reading(path: Path) -> bytes:
-        content = read(path)
+        content = read_bytes(path)
         counts.append(path)
         if path == weights:
             swapped(entry)  # the very next moment
         return content
 
-    monkeypatch.setattr(gate_admitted, "read_bytes", reading)
+    monkeypatch.setattr("badnets.supply.gate.admitted.read_bytes", reading)
     loaded = badnets.load_admitted(entry, bench.policy, now=NOW)
     assert torch.equal(loaded["fc.weight"], torch.tensor([1.0, 2.0, 3.0]))
     assert counts.count(weights) == 1, "read once"

@@ -10,7 +10,7 @@ import pytest
 from tests.supply.gate.bench import safetensors
 
 from badnets.artifacts import write_json
-from badnets.audit.verdict import Audited, Calibration, CleanData, StageReport, Suspicion, Verdict
+from badnets.audit.verdict import Audited, Calibration, CleanData, StageReport, Suspicion, Verdict, Word
 from badnets.supply.hub import serving
 
 from .conftest import Call
@@ -45,7 +45,7 @@ def desk(badnets: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call
     return badnets
 
 
-def audit(word: str, digest: str, name: str = "audit.json") -> str:
+def audit(word: Word, digest: str, name: str = "audit.json") -> str:
     """The verdict of an audit in a file, as `badnets audit` writes it."""
     bad = word == "backdoored"
     write_json(Path(name), Verdict(

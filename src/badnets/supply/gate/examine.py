@@ -58,9 +58,7 @@ class Extras:
     auditor: Auditor | None = None
 
 
-def examine(
-    place: Path, brought: Brought, policy: Policy, extras: Extras, history: History, *, now: datetime
-) -> Evidence:
+def examine(place: Path, brought: Brought, policy: Policy, extras: Extras, *, now: datetime) -> Evidence:
     """All evidence about the model in `place/files`; converted weights are left in `place/converted`.
 
     Raises:
@@ -80,8 +78,6 @@ def examine(
         hub=brought.hub,
         commit=brought.commit,
         waivers=extras.waivers,
-        condemned=history.condemned,
-        revoked=history.revoked,
         tools={"badnets": version("badnets")},
     )
     evidence = replace(evidence, signatures=tuple(_signatures(files, brought, policy, extras.signature)))
@@ -92,6 +88,16 @@ def examine(
     if not evidence.weights:
         return replace(evidence, skipped=("audit: no weights were converted",))
     return replace(evidence, audits=_audits(evidence, place, extras))
+
+
+def remembering(evidence: Evidence, history: History) -> Evidence:
+    """The evidence with what the log says of this very model and of these very tensors."""
+    own = {evidence.digest, *(one.tensor_digest for one in evidence.weights)}
+    return replace(
+        evidence,
+        condemned={digest: why for digest, why in history.condemned.items() if digest in own},
+        revoked={digest: why for digest, why in history.revoked.items() if digest in own},
+    )
 
 
 def converted(place: Path, name: str) -> Path:

@@ -18,7 +18,7 @@ from badnets.errors import InputError
 from badnets.supply.gate.bom import bill
 from badnets.supply.gate.envelope import Envelope, sealed
 from badnets.supply.gate.evidence import Evidence, files_digest
-from badnets.supply.gate.examine import IN_FOLDER, Extras, converted, examine
+from badnets.supply.gate.examine import IN_FOLDER, Extras, converted, examine, remembering
 from badnets.supply.gate.intake import Bring
 from badnets.supply.gate.log import Entry, History, sound
 from badnets.supply.gate.outcome import Outcome, Word
@@ -100,15 +100,14 @@ def gate(bring: Bring, keeper: Keeper, *, extras: Extras = _NOTHING, now: dateti
     with running(store, keeper.wait) as place:
         files = make_folder(place / "files")
         brought = bring(files, policy.terms.limits)
-        evidence = examine(place, brought, policy, extras, sound(store.log), now=now)
+        evidence = remembering(examine(place, brought, policy, extras, now=now), sound(store.log))
         outcome = decide(policy, evidence)
         if keeper.key is None:
             return Decision(outcome, evidence, any(leaf.unsafe for leaf in outcome.leaves()))
         admitted = _prepare(place, evidence) if outcome.word == Word.ADMIT else {}
         with writing(store, keeper.wait):
             history = sound(store.log)
-            # What others have decided meanwhile counts too.
-            evidence = replace(evidence, condemned=history.condemned, revoked=history.revoked)
+            evidence = remembering(evidence, history)  # what others have decided meanwhile counts too
             draft = _draft(policy, evidence, decide(policy, evidence), admitted, history)
             return _commit(store, place, keeper.key, draft)
 
@@ -217,8 +216,6 @@ def _commit(store: Store, place: Path, key: PrivateKey, draft: Draft) -> Decisio
 
 
 def _revocation(line: Entry, key: PrivateKey) -> Envelope:
-    subject: list[dict[str, object]] = [
-        {"name": "model", "digest": {"badnetsFilesV1": line.model}},
-        *({"name": f"tensors/{digest[:16]}", "digest": {TENSORS: digest}} for digest in line.tensors),
-    ]
+    subject: list[dict[str, object]] = [{"name": "model", "digest": {"badnetsFilesV1": line.model}}]
+    subject += [{"name": f"tensors/{digest[:16]}", "digest": {TENSORS: digest}} for digest in line.tensors]
     return sealed(REVOCATION, subject, {"reason": line.reason, "log": to_jsonable_python(line)}, key)

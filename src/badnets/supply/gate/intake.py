@@ -124,8 +124,8 @@ def from_hugging_face(address: str) -> Bring:
 
     def bring(folder: Path, limits: Limits) -> Brought:
         _fetch(fits[1], fits[2], folder, limits)
-        for leftover in (folder / ".cache" / "huggingface",):  # the library's own notes
-            _remove_tree(leftover)
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # the library's own notes
+        _check_size([file.state.size for file in list_folder(folder).files], limits)
         return Brought(f"hf:{address}", "huggingface", fits[1], commit=fits[2])
 
     return bring
@@ -144,12 +144,6 @@ def _fetch(repository: str, commit: str, folder: Path, limits: Limits) -> None:
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise DataError(f"{repository} at {commit[:12]} could not be had: {last[:200] or done.returncode}")
-
-
-def _remove_tree(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.parent.exists() and not any(folder.parent.iterdir()):
-        folder.parent.rmdir()
 
 
 def _check_size(sizes: list[int], limits: Limits) -> None:
@@ -185,7 +179,7 @@ def _hub_evidence(found: Found, root_sha256: str) -> HubEvidence:
         target_sha256=found.sha256,
         version=fresh.version,
         expires=fresh.expires,
-        age_hours=round(fresh.age.total_seconds() / 3600, 3) if fresh.age else None,
+        age_hours=round(fresh.age.total_seconds() / 3600, 3) if fresh.age is not None else None,
         custom=found.custom,
         faults=fresh.faults,
     )
