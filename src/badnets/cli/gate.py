@@ -52,6 +52,9 @@ def gate(
         Path | None,
         typer.Option(help="Folder of `badnets population` for that audit; without it: uncalibrated."),
     ] = None,
+    audit_seconds: Annotated[
+        float, typer.Option(min=0, help="Seconds after which that audit begins no further test.")
+    ] = 3600.0,
     waiver: Annotated[
         list[Path] | None, typer.Option("--waiver", help="A waiver that counts under the policy; can be given again.")
     ] = None,
@@ -96,7 +99,7 @@ def gate(
             _signature(source, signature),
             read_audits(audit or (), terms),
             read_waivers(waiver or (), terms),
-            AuditOrder(audit_data, audit_arch, audit_population) if audit_data else None,
+            AuditOrder(audit_data, audit_arch, audit_population, audit_seconds) if audit_data else None,
         )
         place = Store(store or default_store())
         bring: Bring = bring_from(source, hub, repo, state, (max_seconds, min_speed), held)
