@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -143,24 +144,34 @@ def test_no_other_bytes_between_check_and_use(bench: Bench, entry: Path, monkeyp
         badnets.load_admitted(entry, bench.policy, now=NOW)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is not Windows'")
-def test_a_file_that_is_swapped_all_the_time(bench: Bench, entry: Path) -> None:
+SWAPPER = """
+import sys
+from pathlib import Path
+weights, *sources = map(Path, sys.argv[1:])
+contents = [source.read_bytes() for source in sources]
+print("ready", flush=True)
+while True:
+    for content in contents:
+        (weights.parent / "swap").write_bytes(content)
+        (weights.parent / "swap").replace(weights)
+"""
+
+
+def test_a_file_that_is_swapped_all_the_time(bench: Bench, entry: Path, tmp_path: Path) -> None:
     weights = entry / "model" / "weights.safetensors"
-    good, evil = weights.read_bytes(), safetensors((9.0, 9.0, 9.0))
-    child = os.fork()
-    if child == 0:
-        while True:
-            for content in (evil, good):
-                (entry / "swap").write_bytes(content)
-                (entry / "swap").replace(weights)
-    try:
-        came = set()
-        for _ in range(60):
-            try:
-                came.add(tuple(badnets.load_admitted(entry, bench.policy, now=NOW)["fc.weight"].tolist()))
-            except NotAdmitted:
-                came.add(())
-    finally:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
+    shutil.copy(weights, tmp_path / "good")
+    (tmp_path / "evil").write_bytes(safetensors((9.0, 9.0, 9.0)))
+    command = [sys.executable, "-c", SWAPPER, str(weights), str(tmp_path / "evil"), str(tmp_path / "good")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as swapper:
+        try:
+            assert swapper.stdout is not None
+            assert swapper.stdout.readline() == b"ready\n"
+            came = set()
+            for _ in range(40):
+                try:
+                    came.add(tuple(badnets.load_admitted(entry, bench.policy, now=NOW)["fc.weight"].tolist()))
+                except NotAdmitted:
+                    came.add(())
+        finally:
+            swapper.kill()
     assert came <= {(1.0, 2.0, 3.0), ()}
