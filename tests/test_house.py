@@ -28,6 +28,7 @@ FLOORS = (
     ("defenses",),
     ("audit",),
     ("supply",),
+    ("admitted",),
     ("studies",),
     ("report",),
     ("web",),

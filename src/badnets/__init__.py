@@ -10,6 +10,7 @@ __version__: str
 
 if TYPE_CHECKING:
     from badnets import data, metrics, models, neurons, poison, training, triggers
+    from badnets.admitted import load_admitted
     from badnets.data import ImageSet
     from badnets.metrics import evaluate
     from badnets.models import badnet_cnn
@@ -35,6 +36,7 @@ _HOME = {
     "badnet_cnn": "models",
     "evaluate": "metrics",
     "fit": "training",
+    "load_admitted": "admitted",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "data",
     "evaluate",
     "fit",
+    "load_admitted",
     "metrics",
     "models",
     "neurons",

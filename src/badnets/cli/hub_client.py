@@ -70,8 +70,8 @@ def get(
     json: AsJson = False,
 ) -> None:
     """Bring a model: 0 here and as signed, 1 refused, 2 could not be had. Broken off, the same command goes on."""
-    trusted = _trusted(state, name_of_hub, repo)
-    with _judged(), _at_work(trusted, repo, max_seconds, min_speed) as client:
+    trusted = trusted_hub(state, name_of_hub, repo)
+    with _judged(), client_at_work(trusted, repo, max_seconds, min_speed) as client:
         got = client.get(name, out or Path(name.rpartition("/")[2]))
     if json:
         print_json(_plain_got(got))
@@ -98,8 +98,8 @@ def export(
     """Write models and their metadata to one file, to carry to a machine without a network."""
     from badnets.supply import hub
 
-    trusted = _trusted(state, name_of_hub, repo)
-    with _judged(), _at_work(trusted, repo, max_seconds, min_speed) as client:
+    trusted = trusted_hub(state, name_of_hub, repo)
+    with _judged(), client_at_work(trusted, repo, max_seconds, min_speed) as client:
         fresh = hub.export(client, trusted, names, out)
     if json:
         print_json({"bundle": out, "models": names, "freshness": _plain_fresh(fresh)})
@@ -122,8 +122,8 @@ def bring(
 
     if not bundle.is_file():
         raise InputError(f"there is no bundle {bundle}")
-    trusted = _trusted(state, name_of_hub, None)
-    with _judged(), _at_work(trusted, str(bundle), SECONDS, SPEED) as client:
+    trusted = trusted_hub(state, name_of_hub, None)
+    with _judged(), client_at_work(trusted, str(bundle), SECONDS, SPEED) as client:
         brought = hub.bring_all(client, names or (), out)
     if json:
         print_json([_plain_got(got) for got in brought])
@@ -134,7 +134,8 @@ def bring(
 
 
 @contextmanager
-def _at_work(trusted: Trusted, repo: str | None, max_seconds: float, min_speed: float) -> Iterator[Client]:
+def client_at_work(trusted: Trusted, repo: str | None, max_seconds: float, min_speed: float) -> Iterator[Client]:
+    """A client of a trusted hub, with a bar on a terminal."""
     from badnets.supply import hub
     from badnets.supply.transport import Pace
 
@@ -167,13 +168,18 @@ def _folder(state: Path | None) -> Path:
     return state or default_folder()
 
 
-def _trusted(state: Path | None, name: str | None, repo: str | None) -> Trusted:
+def known_hubs(state: Path | None) -> list[str]:
+    """The names of the hubs that are trusted."""
+    return sorted(path.parent.name for path in _folder(state).glob("*/root.json"))
+
+
+def trusted_hub(state: Path | None, name: str | None, repo: str | None) -> Trusted:
     """The hub of that name, or that has this mirror, or the only one."""
     from badnets.errors import InputError
     from badnets.supply.hub import Trusted
 
     folder = _folder(state)
-    known = sorted(path.parent.name for path in folder.glob("*/root.json"))
+    known = known_hubs(state)
     if name is None and repo is not None and "://" in repo:
         having = [one for one in known if repo.rstrip("/") + "/" in Trusted(folder / one).mirrors()]
         name = having[0] if len(having) == 1 else None

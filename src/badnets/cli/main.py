@@ -15,6 +15,8 @@ from badnets.cli import (
     bench,
     convert,
     datasets,
+    gate,
+    gate_store,
     hub,
     hub_client,
     photos,
@@ -67,6 +69,10 @@ hub.app.command("trust")(hub_client.trust)
 hub.app.command("get")(hub_client.get)
 hub.app.command("export")(hub_client.export)
 hub.app.command("import")(hub_client.bring)
+app.command("gate")(gate.gate)
+app.command("waive")(gate.waive)
+app.add_typer(gate_store.admitted, name="admitted")
+app.add_typer(gate_store.log, name="log")
 app.command("audit")(audit.audit)
 app.command("population")(audit.population)
 app.command("zoo-audit")(zoo.zoo_audit)
@@ -92,7 +98,7 @@ def _root(
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 fine, 1 refused or found, 2 could not judge, 130 stopped."""
+    """Run the command line and exit: 0 fine, 1 refused or found, 2 not judged, 130 stopped; `gate` has its own."""
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -115,7 +121,8 @@ def _refuse(error: Any) -> NoReturn:  # noqa: ANN401 - see _WrongUse
     if type(error).__name__ == "NoArgsIsHelpError":  # typer has printed the help already
         sys.exit(2)
     where = error.ctx.command_path if error.ctx else "badnets"
-    _fail(f"{error.format_message()} (see {where} --help)", 2)
+    code = gate.USAGE if where.partition(" ")[2] == "gate" else 2
+    _fail(f"{error.format_message()} (see {where} --help)", code)
 
 
 def _explain(error: BadnetsError | ModuleNotFoundError | OSError) -> NoReturn:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
+from badnets.artifacts import storage
 from badnets.errors import DataError, InputError
 
 # Told of bytes done and bytes in all, a few times a second, in the thread of the caller.
@@ -206,6 +207,19 @@ def sha256_folder(root: Path, *, progress: Progress | None = None) -> dict[str, 
     for name, kind in listing.odd:
         raise InputError(f"{root / name} is {kind}: expected plain files and folders only")
     return sha256_files(listing.files, progress=progress)
+
+
+def copy_file(file: PlainFile, target: Path) -> None:
+    """Write the bytes of a file to `target`, a new one.
+
+    Raises:
+        InputError: it cannot be read, or is no longer a plain file.
+        DataError: it is not what it was when it was found.
+        StorageError: the copy cannot be written.
+    """
+    with _opened(file) as opened, storage(target), target.open("xb") as copy:
+        for block in _blocks(opened, whole(file)):
+            copy.write(block)
 
 
 class _Work:
