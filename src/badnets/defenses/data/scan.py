@@ -151,5 +151,7 @@ def _indices(untangled: list[_Untangled | None], samples: list[int], dimensions:
     middle = known.median()
     deviation = _MAD * float((known - middle).abs().median())
     if deviation == 0:
-        return [0.0 if gain == middle or gain.isnan() else math.copysign(math.inf, float(gain - middle)) for gain in gains]
+        return [
+            0.0 if gain == middle or gain.isnan() else math.copysign(math.inf, float(gain - middle)) for gain in gains
+        ]
     return [0.0 if gain.isnan() else float(gain - middle) / deviation for gain in gains]

@@ -96,7 +96,9 @@ def ted(model: nn.Module, clean: ImageSet, spec: TedSpec = TedSpec(), *, seed: i
     points, called = _seen(model, known.images, layers)
     sure = called == known.labels
     if int(sure.sum()) < 2:
-        raise InputError(f"ted: the model gets {int(sure.sum())} of {len(known)} references right: nothing is usual for it")
+        raise InputError(
+            f"ted: the model gets {int(sure.sum())} of {len(known)} references right: nothing is usual for it"
+        )
     points, classes = [layer[sure] for layer in points], called[sure]
     # Each reference is judged by the others.
     own = [torch.cdist(layer, layer).fill_diagonal_(float("inf")) for layer in points]
@@ -124,9 +126,7 @@ def _score(
     return score
 
 
-def ranks(
-    far: Float[Tensor, "n m"], called: Int64[Tensor, " n"], classes: Int64[Tensor, " m"]
-) -> Int64[Tensor, " n"]:
+def ranks(far: Float[Tensor, "n m"], called: Int64[Tensor, " n"], classes: Int64[Tensor, " m"]) -> Int64[Tensor, " n"]:
     """How many references are nearer than the nearest one of the predicted class; m where there is none of it.
 
     Args:
