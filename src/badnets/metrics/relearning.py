@@ -1,7 +1,7 @@
 """How soon a repaired model learns its backdoor again: a repair may hide one rather than remove it.
 
-After Zhu et al. (arXiv 2410.09838): attack success after one epoch on clean images and a handful of poisoned ones. It knows the
-attack, so it is a metric and no part of any defense.
+After Zhu et al. (arXiv 2410.09838): attack success after one epoch on clean images and a handful of poisoned ones. It
+knows the attack, so it is a metric and no part of any defense.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Filters of a suspect training set: which samples are thrown away, and how many of a set without poison would be.
 
-All work on one cache: `activations(model, suspect, clean)` runs the model over both sets once. The model is one that was trained
-on the suspect set.
+All work on one cache: `activations(model, suspect, clean)` runs the model over both sets once. The model is one that
+was trained on the suspect set.
 """
 
 from badnets.defenses.data.activation_clustering import ClusteringSpec, activation_clustering

@@ -25,10 +25,10 @@ class ClusteringSpec:
 
     Attributes:
         directions: principal components that are kept; the paper's code takes 10.
-        largest: a class is poisoned only if its smaller group is at most this share of it, in (0, 0.5]. The paper's relative
-            size comparison; 0.5 asks nothing, and catches classes in which as many are poisoned as not.
-        silhouette: and only if the groups' silhouette (Rousseeuw, 1987) is at least this, in [-1, 1], and larger than that
-            of every class of the clean images, split likewise: the paper's silhouette comparison.
+        largest: a class is poisoned only if its smaller group is at most this share of it, in (0, 0.5]. The paper's
+            relative size comparison; 0.5 asks nothing, and catches classes in which as many are poisoned as not.
+        silhouette: and only if the groups' silhouette (Rousseeuw, 1987) is at least this, in [-1, 1], and larger than
+            that of every class of the clean images, split likewise: the paper's silhouette comparison.
 
     Raises:
         InputError: a value outside its range.
@@ -43,16 +43,16 @@ class ClusteringSpec:
     def __post_init__(self) -> None:
         if self.directions < 1 or not 0 < self.largest <= 0.5 or not -1 <= self.silhouette <= 1:
             raise InputError(
-                f"directions are 1 or more, the smaller group is at most 0.5, a silhouette lies in [-1, 1], got {self!r}"
+                f"directions are 1 or more, the smaller group is at most 0.5, silhouettes lie in [-1, 1], got {self!r}"
             )
 
 
 def activation_clustering(found: Activations, spec: ClusteringSpec = ClusteringSpec(), *, seed: int = 0) -> Sifted:
     """Throw away the smaller group of every class that falls into two.
 
-    The score of a sample is its distance from the larger group's middle minus that from the smaller one's. A class is judged
-    by its silhouette. On a set without poison it throws away the smaller half of any class that has two manners more
-    distinct than every class of the clean images.
+    The score of a sample is its distance from the larger group's middle minus that from the smaller one's. A class is
+    judged by its silhouette. On a set without poison it throws away the smaller half of any class that has two manners
+    more distinct than every class of the clean images.
 
     Cost: none beyond `activations` but a singular value decomposition and 2-means for each class.
 

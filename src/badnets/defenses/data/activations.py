@@ -158,7 +158,7 @@ def sifted(method: str, found: Activations, judged: list[Judged]) -> Sifted:
 
 
 def principal(values: Float[Tensor, "n f"], count: int) -> Float[Tensor, "f d"]:
-    """The directions in which the centred rows vary most, at most `count`, none in which they do not vary; as columns."""
+    """The directions in which the centred rows vary most, as columns: at most `count`, and none of no variance."""
     centred = values - values.mean(0)
     # Of many rows the scatter matrix is decomposed: the same directions for a fraction of the time.
     sizes, directions = torch.linalg.eigh(centred.T @ centred)
@@ -169,7 +169,7 @@ def principal(values: Float[Tensor, "n f"], count: int) -> Float[Tensor, "f d"]:
 
 
 def expected_removals(samples: int, share: float) -> int:
-    """How many samples of a class are thrown away where `share` of it may be poison: 1.5 times as many, as published."""
+    """How many of a class are thrown away where `share` of it may be poison: 1.5 times as many, as published."""
     return min(samples, round(1.5 * share * samples))
 
 

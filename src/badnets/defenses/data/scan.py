@@ -1,4 +1,7 @@
-"""SCAn: is a class one group or two, given how every class spreads? (Tang et al., USENIX Security 2021, section 5.)"""
+"""SCAn: is a class one group or two, given how every class spreads?
+
+Tang et al., USENIX Security 2021, section 5.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ class ScanSpec:
     """How SCAn looks.
 
     Attributes:
-        directions: principal components of all features that are kept, so that the common covariance of few clean images can
-            be inverted.
-        abnormal: a class is poisoned if its statistic lies above the median by more than so many deviations (1.4826 MAD);
-            the paper takes e^2 = 7.39.
+        directions: principal components of all features that are kept, so that the common covariance of few clean
+            images can be inverted.
+        abnormal: a class is poisoned if its statistic lies above the median by more than so many deviations (1.4826
+            MAD); the paper takes e^2 = 7.39.
 
     Raises:
         InputError: a value outside its range.
@@ -45,19 +48,20 @@ class ScanSpec:
 
 @dataclass(frozen=True, eq=False)
 class _Untangled:
-    """A class as two groups: the weight of each sample's excess for the second, and twice the gain in log-likelihood."""
+    """A class as two groups: how far each sample leans to the second, and twice the gain in log-likelihood."""
 
     lean: Float[Tensor, " n"]
     gain: float
 
 
 def scan(found: Activations, spec: ScanSpec = ScanSpec(), *, seed: int = 0) -> Sifted:
-    """Throw away the smaller group of every class that is much more likely two groups than one, compared with other classes.
+    """Throw away the smaller group of every class that is two groups rather than one, compared with other classes.
 
-    All classes share the covariance of features about their class's mean, taken from the clean images. A class is judged by
-    J*, the deviations by which the normalised likelihood ratio of two groups against one lies above the other classes' (their
-    eq. 7 to 9); it is 0 for two classes or one. It compares classes, so it is blind where all of them are poisoned alike,
-    all-to-all. The score of a sample is its log-likelihood in the smaller group minus that in the larger one.
+    All classes share the covariance of features about their class's mean, taken from the clean images. A class is
+    judged by J*, the deviations by which the normalised likelihood ratio of two groups against one lies above the
+    other classes' (their eq. 7 to 9); it is 0 for two classes or one. It compares classes, so it is blind where all of
+    them are poisoned alike, all-to-all. The score of a sample is its log-likelihood in the smaller group minus that in
+    the larger one.
 
     Cost: none beyond `activations` but a covariance and a few iterations for each class.
 
@@ -105,7 +109,7 @@ def _whitening(found: Activations, directions: Float[Tensor, "f d"]) -> Float[Te
 
 
 def _two_groups(values: Float[Tensor, "n d"]) -> _Untangled:
-    """Split whitened rows by linear discriminants until nobody moves (the paper's step 2), the second group the smaller.
+    """Split whitened rows by linear discriminants until nobody moves; the second group is the smaller.
 
     In whitened features the discriminant of two groups is the difference of their means.
     """

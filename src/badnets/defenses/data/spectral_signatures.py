@@ -26,8 +26,8 @@ class SpectralSpec:
     """How spectral signatures look.
 
     Attributes:
-        expected: the largest share of poison in a class that is reckoned with, in (0, 2/3); 1.5 times as much is thrown away
-            from every class, poisoned or not.
+        expected: the largest share of poison in a class that is reckoned with, in (0, 2/3); 1.5 times as much is
+            thrown away from every class, poisoned or not.
 
     Raises:
         InputError: a share outside its range.
@@ -44,8 +44,9 @@ class SpectralSpec:
 def spectral_signatures(found: Activations, spec: SpectralSpec = SpectralSpec(), *, seed: int = 0) -> Sifted:
     """Throw away the samples of every class that lie farthest along its first singular vector (their algorithm 1).
 
-    The score is the squared projection of the centred features. A class is judged by the share of all variance that this
-    direction has. As published: 1.5 `expected` of every class goes, so that this much of a set without poison is lost.
+    The score is the squared projection of the centred features. A class is judged by the share of all variance that
+    this direction has. As published: 1.5 `expected` of every class goes, so that this much of a set without poison is
+    lost.
 
     Cost: none beyond `activations` but a singular value decomposition for each class.
 

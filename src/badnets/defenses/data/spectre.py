@@ -1,8 +1,9 @@
 """SPECTRE-like: whiten a class by what most of it is like, then look for a direction that is too wide.
 
-After Hayase et al., SPECTRE (ICML 2021, arXiv 2104.11315). Three things are done otherwise: mean and covariance are the minimum
-covariance determinant's (Rousseeuw, 1984; scikit-learn's), the number of directions is fixed, and a sample is thrown away only
-if its score is above that of the clean images of its class, so that a class without poison keeps nearly all of its samples.
+After Hayase et al., SPECTRE (ICML 2021, arXiv 2104.11315). Three things are done otherwise: mean and covariance are
+the minimum covariance determinant's (Rousseeuw, 1984; scikit-learn's), the number of directions is fixed, and a sample
+is thrown away only if its score is above that of the clean images of its class, so that a class without poison keeps
+nearly all of its samples.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class SpectreSpec:
     Attributes:
         expected: as in `SpectralSpec`; from a class at most 1.5 times as much is thrown away.
         directions: principal components that are kept.
-        false_rejections: the share of a class's clean images that may lie above its threshold, in (0, 1); where there are
-            too few clean images to tell, none.
+        false_rejections: the share of a class's clean images that may lie above its threshold, in (0, 1); where there
+            are too few clean images to tell, none.
 
     Raises:
         InputError: a value outside its range.
@@ -101,7 +102,7 @@ def _judge(values: Tensor, clean: Tensor, spec: SpectreSpec, seed: int) -> Judge
 
 
 def entropy_weights(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-    """Q / tr Q with Q = exp(alpha (S - I) / (|S| - 1)): directions that are too wide weigh most, and all of them count."""
+    """Q / tr Q with Q = exp(alpha (S - I) / (|S| - 1)): too wide directions weigh most."""
     excess = max(float(torch.linalg.eigvalsh(covariance)[-1]) - 1, _SMALLEST)
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
     q = torch.linalg.matrix_exp(_ALPHA * (covariance - identity) / excess)

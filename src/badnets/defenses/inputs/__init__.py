@@ -1,7 +1,7 @@
 """Filters in front of a model: each image is let through or turned away, by forward passes alone.
 
-Every one is made from the model, clean images and a spec, and presets its threshold on clean images for a stated rate of false
-rejections; see `Screen`.
+Every one is made from the model, clean images and a spec, and presets its threshold on clean images for a stated rate
+of false rejections; see `Screen`.
 """
 
 from badnets.defenses.inputs.scale_up import ScaleUpSpec, scale_up

@@ -14,7 +14,8 @@ from badnets.defenses.inputs.copies import answers
 from badnets.defenses.inputs.screen import Screen, calibrated, check_rate
 from badnets.errors import InputError
 
-# A class in which all clean images agree alike has no deviation to divide by; a sixth is one copy of the usual five and one.
+# A class in which all clean images agree alike has no deviation to divide by; a sixth is one copy of the usual five
+# and one.
 _LEAST_DEVIATION = 1 / 6
 
 
@@ -44,9 +45,9 @@ class ScaleUpSpec:
 def scale_up(model: nn.Module, clean: ImageSet, spec: ScaleUpSpec = ScaleUpSpec(), *, seed: int = 0) -> Screen:
     """A filter by the share of scaled copies that are called as the input is, standardised by predicted class.
 
-    That is the paper's data-limited form (its section 4.3), with a preset rate of false rejections in place of its fixed
-    threshold. Digits on a black ground stay what they are when they get brighter: there clean inputs are as consistent
-    as stamped ones, the threshold is the highest score there is, and nothing is turned away.
+    That is the paper's data-limited form (its section 4.3), with a preset rate of false rejections in place of its
+    fixed threshold. Digits on a black ground stay what they are when they get brighter: there clean inputs are as
+    consistent as stamped ones, the threshold is the highest score there is, and nothing is turned away.
 
     Cost: one forward pass for each factor and one for the image itself.
 

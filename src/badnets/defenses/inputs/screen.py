@@ -1,8 +1,8 @@
 """What all input filters have in common: a score, and a threshold that clean images have set before.
 
-The threshold is that of split conformal prediction (Vovk et al., Algorithmic Learning in a Random World, 2005): of n clean
-images' scores the k-th smallest, k = ceil((n + 1)(1 - alpha)). If the next clean image is exchangeable with them, it scores
-above with probability at most alpha. So n has to be at least 1 / alpha - 1.
+The threshold is that of split conformal prediction (Vovk et al., Algorithmic Learning in a Random World, 2005): of n
+clean images' scores the k-th smallest, k = ceil((n + 1)(1 - alpha)). If the next clean image is exchangeable with
+them, it scores above with probability at most alpha. So n has to be at least 1 / alpha - 1.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ class StripSpec:
 
     Attributes:
         overlays: clean images that are added to every input; the paper takes 100, fewer tell nearly as much.
-        opacity: by how much an overlay is multiplied before it is added, in (0, 1]; the sum is cut off at white. On dark
-            grounds both pictures stay to be seen at 1, as in the authors' code.
+        opacity: by how much an overlay is multiplied before it is added, in (0, 1]; the sum is cut off at white. On
+            dark grounds both pictures stay to be seen at 1, as in the authors' code.
         false_rejections: share of clean images that may be turned away, in (0, 1); the paper presets 1 %.
 
     Raises:
@@ -45,8 +45,8 @@ class StripSpec:
 def strip(model: nn.Module, clean: ImageSet, spec: StripSpec = StripSpec(), *, seed: int = 0) -> Screen:
     """A filter by the mean entropy of the model's answers to an input under many overlays.
 
-    The score is minus that entropy in bits (the paper's eq. 4): an input whose class survives everything is suspicious. A
-    source-specific trigger does not survive overlays of other classes, and passes.
+    The score is minus that entropy in bits (the paper's eq. 4): an input whose class survives everything is
+    suspicious. A source-specific trigger does not survive overlays of other classes, and passes.
 
     Cost: `overlays` forward passes for each image.
 

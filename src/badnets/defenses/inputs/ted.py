@@ -1,9 +1,10 @@
 """A layerwise test: does an image come close to its predicted class in every layer, as clean images do?
 
-TED (Mo et al., IEEE S&P 2024, arXiv 2312.02673) follows how near an image lies to its predicted class from layer to layer. It
-is here, and not Beatrix (Ma et al., NDSS 2023), because a nearest neighbour needs a handful of clean images of a class where
-Gram statistics want thirty, there is no order or channel pair to choose, and it does not ask that a trigger works under
-overlays: source-specific and input-dependent triggers, which pass STRIP, still take an image from one class to another.
+TED (Mo et al., IEEE S&P 2024, arXiv 2312.02673) follows how near an image lies to its predicted class from layer to
+layer. It is here, and not Beatrix (Ma et al., NDSS 2023), because a nearest neighbour needs a handful of clean images
+of a class where Gram statistics want thirty, there is no order or channel pair to choose, and it does not ask that a
+trigger works under overlays: source-specific and input-dependent triggers, which pass STRIP, still take an image from
+one class to another.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ class _Usual:
 def ted(model: nn.Module, clean: ImageSet, spec: TedSpec = TedSpec(), *, seed: int = 0) -> Screen:
     """A filter by the trajectory of ranks.
 
-    In every layer the clean references are sorted by their distance to the image; its rank is how many come before the first
-    that is of the class the model predicts (TED, section 4.2). The score is how far log(1 + rank), over the layers, lies from
-    that of clean images. An image predicted as a class without a reference scores infinity.
+    In every layer the clean references are sorted by their distance to the image; its rank is how many come before the
+    first that is of the class the model predicts (TED, section 4.2). The score is how far log(1 + rank), over the
+    layers, lies from that of clean images. An image predicted as a class without a reference scores infinity.
 
     Cost: one forward pass for each image, and its distance to every reference in every layer.
 

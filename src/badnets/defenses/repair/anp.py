@@ -1,4 +1,4 @@
-"""ANP: channels that small adversarial changes of their weights turn into errors are cut (Wu and Wang, NeurIPS 2021)."""
+"""ANP: channels whose weights, changed a little, lead to errors are cut (Wu and Wang, NeurIPS 2021)."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def anp(
 ) -> Repaired:
     """Learn a mask for every channel of a batch normalisation against adversarial weights, and cut what it masks.
 
-    arXiv 2110.14430, section 4: minimise alpha L(m) + (1 - alpha) max L((m + d) w, (1 + x) b) over masks in [0, 1]; the inner
-    maximum by one signed step. Statistics of the normalisations stay as they are.
+    arXiv 2110.14430, section 4: minimise alpha L(m) + (1 - alpha) max L((m + d) w, (1 + x) b) over masks in [0, 1];
+    the inner maximum by one signed step. Statistics of the normalisations stay as they are.
 
     Cost: three forward and backward passes of a batch for each step, and a forward pass of all images for each cut.
 

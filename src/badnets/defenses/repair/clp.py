@@ -1,4 +1,4 @@
-"""CLP: channels that can stretch their input most are cut, without any data (Zheng et al., ECCV 2022, arXiv 2208.03111)."""
+"""CLP: channels that can stretch their input most are cut, without data (Zheng et al., ECCV 2022, arXiv 2208.03111)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class ClpSpec:
     """What is cut.
 
     Attributes:
-        deviations: u: channels above the mean of their layer by more than so many standard deviations; the paper takes 3.
+        deviations: u: channels above the mean of their layer by more than so many standard deviations; the paper takes
+            3.
 
     Raises:
         InputError: a number that is not positive.
@@ -45,10 +46,11 @@ def clp(
 ) -> Repaired:
     """Silence the channels whose Lipschitz bound stands out in their layer (their algorithm 1).
 
-    In a layer of d channels none lies more than (d - 1) / sqrt(d) deviations above the mean: with u = 3, layers of fewer than
-    11 channels are never touched.
+    In a layer of d channels none lies more than (d - 1) / sqrt(d) deviations above the mean: with u = 3, layers of
+    fewer than 11 channels are never touched.
 
-    Cost: one forward pass of one image, which finds the convolutions right before a batch normalisation, and a singular value
+    Cost: one forward pass of one image, which finds the convolutions right before a batch normalisation, and a
+        singular value
     decomposition for each of their channels. No clean image has a part in it but as a judge.
 
     Args:

@@ -1,4 +1,4 @@
-"""FT-SAM: fine-tuning that looks for flat places, which shrinks the weights that a backdoor rests on (Zhu et al., ICCV 2023)."""
+"""FT-SAM: fine-tuning towards flat places, which shrinks what a backdoor rests on (Zhu et al., ICCV 2023)."""
 
 from __future__ import annotations
 

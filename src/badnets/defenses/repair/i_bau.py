@@ -63,11 +63,12 @@ def i_bau(
     progress: Callable[[float], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Repaired:
-    """Find a perturbation that misleads the model on all images, and unlearn it, also through its dependence on the weights.
+    """Find a perturbation that misleads the model on all images, and unlearn it, seeing how it follows the weights.
 
     arXiv 2110.03735, algorithm 1, with the hypergradient by fixed-point iteration (Grazzi et al., ICML 2020).
 
-    Cost: for each round `inner` forward and backward passes of a batch, and for each batch of the images one forward pass and
+    Cost: for each round `inner` forward and backward passes of a batch, and for each batch of the images one forward
+        pass and
     `fixed_point` + 2 products with second derivatives, each about two forward and backward passes.
 
     Args:

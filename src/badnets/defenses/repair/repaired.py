@@ -1,4 +1,4 @@
-"""What all repairs have in common: a copy, a part of the clean images held out to judge it, and a refusal to make it worse."""
+"""What all repairs have in common: a copy, clean images held out to judge it, and a refusal to make it worse."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def carried_out(method: str, model: nn.Module, clean: ImageSet, work: Work, *, s
         watch: progress and stop.
 
     Raises:
-        InputError: too few images, labels that the model does not have, or a model that gives undefined numbers, before or
-            after.
+        InputError: too few images, labels that the model does not have, or a model that gives undefined numbers,
+            before or after.
         Stopped: `watch.stop` said so.
     """
     begun = time.monotonic()
@@ -119,9 +119,9 @@ def repaired_or_refused(repaired: Repaired, *, loss: float = 0.01, even_if_worse
         raise InputError(f"the accuracy that may be lost is a share in [0, 1], got {loss}")
     if repaired.loss > loss + 1e-12 and not even_if_worse:
         raise InputError(
-            f"{repaired.method} took accuracy on {repaired.after.total} held-out images from {repaired.before.value:.2%} to "
-            f"{repaired.after.value:.2%}, more than the {loss:.2%} that may be lost: the repaired model is refused; give "
-            "more clean images, try another repair, or ask for it even if worse"
+            f"{repaired.method} took accuracy on {repaired.after.total} held-out images from "
+            f"{repaired.before.value:.2%} to {repaired.after.value:.2%}, more than the {loss:.2%} that may be lost: "
+            "the repaired model is refused; give more clean images, try another repair, or ask for it even if worse"
         )
     return repaired.model
 

@@ -1,7 +1,7 @@
 """Unlearning: what an audit recovered is stamped on clean images, and they are called by their true names.
 
-Wang et al., Neural Cleanse, IEEE S&P 2019, section VI-B. The repair that removed most backdoors at least cost in our own
-measurements; it is as good as what was recovered.
+Wang et al., Neural Cleanse, IEEE S&P 2019, section VI-B. The repair that removed most backdoors at least cost in our
+own measurements; it is as good as what was recovered.
 """
 
 from __future__ import annotations
