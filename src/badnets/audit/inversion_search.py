@@ -16,16 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from badnets.audit.inversion_budget import Budget, Stage
 from badnets.audit.inversion_forms import Form, Parameters
 from badnets.audit.objectives import Objective
 from badnets.audit.samples import Samples
-from badnets.errors import InputError
 from badnets.seeds import generator
 
 # Weight of the size at the start: this over the size itself, so that it begins at the order of a cross-entropy.
@@ -34,54 +33,14 @@ _WEIGHT = 5.0
 _UP, _DOWN = 1.1, 1.15
 # Adam's decays: short memory, as Neural Cleanse has it, for runs of tens of steps.
 _MOMENTUM, _SQUARES, _TINY = 0.5, 0.9, 1e-8
+# How much of its rate Adam has lost at the end of a stage, evenly step by step.
+_SLOWER = 0.8
 # What counts as smaller when an objective's patience is measured.
 _PROGRESS = 0.98
 # Steps between two looks at which objectives are finished.
 _COMPACT = 5
 # Images in one pass, and how many pixel values that may be: small networks are fastest while a pass stays in the cache.
 _PASS = {"cpu": (256, 1 << 22), "cuda": (4096, 1 << 27)}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One round of the search.
-
-    Attributes:
-        steps: of the optimiser at most.
-        images: for each objective; where there are fewer of its source classes they come again.
-        keep: the share of all objectives that take part in it: those that came out smallest before, compared with their
-            usual size where one is known.
-
-    Raises:
-        InputError: a value outside its range.
-    """
-
-    steps: int
-    images: int
-    keep: float = 1.0
-
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.images < 1 or not 0 < self.keep <= 1:
-            raise InputError(f"a stage has at least one step and image and keeps a share in (0, 1], got {self!r}")
-
-
-class Effort(Protocol):
-    """What the search needs to know of a `Budget`."""
-
-    @property
-    def stages(self) -> tuple[Stage, ...]: ...  # noqa: D102
-    @property
-    def success(self) -> float: ...  # noqa: D102
-    @property
-    def rate(self) -> float: ...  # noqa: D102
-    @property
-    def patience(self) -> int: ...  # noqa: D102
-    @property
-    def batch(self) -> int | None: ...  # noqa: D102
-    @property
-    def seed(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -154,15 +113,15 @@ class Search:
     samples: Samples
     tasks: Sequence[Task]
     form: Form
-    effort: Effort
+    budget: Budget
     tick: Callable[[float], None]
 
     def run(self) -> list[Found]:
         """Go through all stages."""
         standings = [self._begin(task) for task in self.tasks]
-        total = sum(stage.steps * stage.images * stage.keep for stage in self.effort.stages)
+        total = sum(stage.steps * stage.images * stage.keep for stage in self.budget.stages)
         done = 0.0
-        for number, stage in enumerate(self.effort.stages):
+        for number, stage in enumerate(self.budget.stages):
             going_on = self._going_on(standings, stage, number)
             parts = self._chunks(going_on, stage)
             for place, part in enumerate(parts):
@@ -194,9 +153,9 @@ class Search:
         return self.form.largest(self._shape)
 
     def _begin(self, task: Task) -> _Standing:
-        most = max(stage.images for stage in self.effort.stages)
-        rows = self.samples.rows(task.objective, most, self.effort.seed)
-        stream = generator(self.effort.seed, "inversion", "start", str(task.objective), task.restart)
+        most = max(stage.images for stage in self.budget.stages)
+        rows = self.samples.rows(task.objective, most, self.budget.seed)
+        stream = generator(self.budget.seed, "inversion", "start", str(task.objective), task.restart)
         parameters = self.form.start(1, self._shape, stream)
         return _Standing(task, rows, parameters, _WEIGHT / float(self.form.size(parameters)))
 
@@ -210,24 +169,24 @@ class Search:
 
     def _chunks(self, tasks: list[int], stage: Stage) -> list[list[int]]:
         most, values = _PASS["cuda" if self.samples.images.is_cuda else "cpu"]
-        rows = self.effort.batch or min(most, values // math.prod(self._shape))
+        rows = self.budget.batch or min(most, values // math.prod(self._shape))
         size = max(1, rows // stage.images)
         return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
     def _optimise(self, standings: list[_Standing], stage: Stage, progress: tuple[float, float]) -> None:
         """One chunk through one stage; `progress` is the share of all that is done, and that this is."""
         chunk = self._chunk(standings, stage)
-        enough = math.ceil(self.effort.success * stage.images - 1e-9)
+        enough = math.ceil(self.budget.success * stage.images - 1e-9)
         last = dict.fromkeys(range(len(standings)), 0.0)
         for step in range(stage.steps):
             self.tick(progress[0] + progress[1] * step / stage.steps)
-            moved = self._step(chunk, step, enough)
+            moved = self._step(chunk, step, stage, enough)
             for place, share in zip(chunk.at.tolist(), (moved / stage.images).tolist(), strict=True):
                 last[place] = share
                 standings[place].steps += 1
                 standings[place].passes += stage.images
             if (step + 1) % _COMPACT == 0 or step + 1 == stage.steps:
-                finished = torch.isfinite(chunk.best) & (chunk.since >= self.effort.patience)
+                finished = torch.isfinite(chunk.best) & (chunk.since >= self.budget.patience)
                 if step + 1 == stage.steps:
                     finished = torch.ones_like(finished)
                 self._note(chunk, standings, finished, last, stage)
@@ -263,8 +222,9 @@ class Search:
             since=torch.zeros(count, dtype=torch.long, device=device),
         )
 
-    def _step(self, chunk: _Chunk, step: int, enough: int) -> Tensor:
+    def _step(self, chunk: _Chunk, step: int, stage: Stage, enough: int) -> Tensor:
         """One step of the optimiser; how many images each trigger moved before it."""
+        rate = self.budget.rate * (1 - _SLOWER * step / stage.steps)
         count, images = chunk.images.shape[:2]
         for parameter in chunk.parameters:
             parameter.requires_grad_()
@@ -280,7 +240,7 @@ class Search:
             chunk.weight = torch.where(hits >= enough, chunk.weight * _UP, chunk.weight / _DOWN)
             for parameter in chunk.parameters:
                 parameter.requires_grad_(requires_grad=False)
-            _adam(chunk, slopes, step + 1, tuple(self.effort.rate * pace for pace in self.form.paces))
+            _adam(chunk, slopes, step + 1, tuple(rate * pace for pace in self.form.paces))
             self.form.project(chunk.parameters)
         return hits
 
