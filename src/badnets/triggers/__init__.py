@@ -13,6 +13,7 @@ from badnets.triggers.box_sticker import PAPER_STICKERS, BoxSticker, BoxTriggerF
 from badnets.triggers.drawings import DRAWINGS, drawing
 from badnets.triggers.jpeg import Compression
 from badnets.triggers.patch import Patch
+from badnets.triggers.perturbation import Perturbation
 from badnets.triggers.picture import Picture
 from badnets.triggers.pixels import Pattern, SinglePixel
 from badnets.triggers.stamping import Images
@@ -35,7 +36,8 @@ class Trigger(Protocol):
 
 # The triggers that can be written to a file, told apart by their `kind`.
 AnyTrigger = Annotated[
-    SinglePixel | Pattern | Patch | Blend | Sticker | Sinusoid | LowFrequency | Warp, Field(discriminator="kind")
+    SinglePixel | Pattern | Patch | Blend | Sticker | Sinusoid | LowFrequency | Warp | Perturbation,
+    Field(discriminator="kind"),
 ]
 
 
@@ -57,6 +59,7 @@ TRIGGERS = {
     "sinusoid": Sinusoid,
     "low-frequency": LowFrequency,
     "warp": Warp,
+    "perturbation": Perturbation,
 }
 
 __all__ = [
@@ -72,6 +75,7 @@ __all__ = [
     "LowFrequency",
     "Patch",
     "Pattern",
+    "Perturbation",
     "Picture",
     "SinglePixel",
     "Sinusoid",

@@ -1,0 +1,1 @@
+"""Tests on a foreign model, and the verdict they lead to."""
