@@ -17,9 +17,9 @@ from badnets.training.memory import keep_freed_memory
 from badnets.training.optimizer import make_optimizer
 from badnets.training.spec import TrainSpec
 
-# The inner problem's penalty on the squared norm, and the part of a batch that is perturbed in the outer one, as in the
-# authors' code.
-_PENALTY, _PERTURBED = 1e-3, 0.75
+# The inner problem's penalty on the squared norm, the part of a batch that is perturbed in the outer one, and the step of
+# the map whose fixed point the perturbation is taken for.
+_PENALTY, _PERTURBED, _STEP = 1e-3, 0.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class IBauSpec:
     rounds: int = 5
     batch_size: int = 64
     inner: int = 15
-    radius: float = 4.0
+    radius: float = 2.0
     fixed_point: int = 5
-    rate: float = 5e-4
+    rate: float = 2e-4
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -150,7 +150,7 @@ def _hypergradient(
     outer = functional.cross_entropy(model(mixed), labels)
     *direct, by_moved = torch.autograd.grad(outer, [*weights, moved], allow_unused=True)
     slope = torch.autograd.grad(_inner(model, moved, pixels, labels), moved, create_graph=True)[0]
-    stepped = moved - 0.1 * slope
+    stepped = moved - _STEP * slope
     vector = torch.zeros_like(moved) if by_moved is None else by_moved
     total = vector
     for _ in range(spec.fixed_point):
