@@ -78,7 +78,9 @@ def test_planted_poison_is_found_in_its_class(name: str) -> None:
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_set_without_poison(name: str) -> None:
     lost = [float(FILTERS[name](made(0, seed=seed)[0]).removed.double().mean()) for seed in range(3)]
-    assert np.mean(lost) == pytest.approx(0.15) if name == "spectral-signatures" else np.mean(lost) < 0.03
+    # Of small classes SPECTRE's directions fit the suspect samples better than the clean ones.
+    least, most = {"spectral-signatures": (0.149, 0.151), "spectre": (0, 0.05)}.get(name, (0, 0.01))
+    assert least <= np.mean(lost) <= most
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -141,7 +143,9 @@ def test_undefined_features_are_refused() -> None:
 
 @given(some.integers(2, 40), some.integers(1, 12), some.integers(0, 30))
 def test_principal_directions_are_scikit_learns(n: int, f: int, seed: int) -> None:
-    values = torch.randn(n, f, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * torch.arange(1, f + 1)
+    values = torch.randn(n, f, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * torch.arange(
+        1, f + 1
+    )
     count = min(n - 1, f, 3)
     ours = principal(values, count)
     theirs = PCA(count, svd_solver="full").fit(values.numpy()).components_.T

@@ -217,7 +217,8 @@ def test_lipschitz_bounds_are_numpys() -> None:
     found = lipschitz_bounds(convolution, norm)
     for channel in range(5):
         kernel = convolution.weight[channel].detach().reshape(3, 9).numpy()
-        scale = abs(float(norm.weight[channel])) / np.sqrt(float(norm.running_var[channel]) + norm.eps)  # type: ignore[index]
+        variance = float(norm.running_var[channel])  # type: ignore[index]
+        scale = abs(norm.weight[channel].item()) / np.sqrt(variance + norm.eps)
         assert float(found[channel]) == pytest.approx(np.linalg.svd(kernel)[1][0] * scale, rel=1e-5)
 
 
@@ -275,7 +276,7 @@ def test_a_worse_model_is_refused_unless_asked_for() -> None:
     assert repaired_or_refused(worse, loss=0.04) is model
     assert repaired_or_refused(replace(worse, after=Rate.of(200, 200))) is model
     with pytest.raises(InputError, match="share in"):
-        repaired_or_refused(worse, loss=4)
+        repaired_or_refused(worse, loss=4.0)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.01, 0.99])
@@ -296,11 +297,11 @@ def test_parts_are_drawn_by_class(share: float, count: int) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: FinePruneSpec(loss=2),
-        lambda: UnlearnSpec(stamped=-1),
-        lambda: FtSamSpec(0),
+        lambda: FinePruneSpec(loss=2.0),
+        lambda: UnlearnSpec(stamped=-1.0),
+        lambda: FtSamSpec(0.0),
         lambda: AnpSpec(steps=0),
-        lambda: AnpSpec(budget=0),
+        lambda: AnpSpec(budget=0.0),
         lambda: ClpSpec(float("nan")),
         lambda: IBauSpec(rounds=0),
         lambda: IBauSpec(rate=float("inf")),

@@ -165,7 +165,8 @@ def principal(values: Float[Tensor, "n f"], count: int) -> Float[Tensor, "f d"]:
     eps = torch.finfo(values.dtype).eps
     rounding = len(values) * (eps * float(values.abs().max())) ** 2
     varying = int((sizes > max(values.shape) * (eps * float(sizes[-1]) + rounding)).sum())
-    return directions.flip(1)[:, : min(count, varying)]
+    kept: Tensor = directions.flip(1)[:, : min(count, varying)]
+    return kept
 
 
 def expected_removals(samples: int, share: float) -> int:

@@ -18,6 +18,9 @@ from badnets.errors import InputError
 _LEAST = 4
 _ROUNDS = 30
 _MAD = 1.4826
+# Of few classes the median deviation may be next to nothing by chance: it is taken as this share of the median at
+# least.
+_LEAST_DEVIATION = 0.05
 # The paper's: an index above e^2.
 _ABNORMAL = math.e**2
 
@@ -105,7 +108,8 @@ def _whitening(found: Activations, directions: Float[Tensor, "f d"]) -> Float[Te
         return covariance
     shrunk = 0.99 * covariance + 0.01 * covariance.trace() / len(covariance) * torch.eye(len(covariance)).double()
     values, vectors = torch.linalg.eigh(shrunk)
-    return vectors / values.clamp_min(torch.finfo(values.dtype).tiny ** 0.5).sqrt()
+    whitening: Tensor = vectors / values.clamp_min(torch.finfo(values.dtype).tiny ** 0.5).sqrt()
+    return whitening
 
 
 def _two_groups(values: Float[Tensor, "n d"]) -> _Untangled:
@@ -153,9 +157,7 @@ def _indices(untangled: list[_Untangled | None], samples: list[int], dimensions:
     if len(known) < 3:
         return [0.0] * len(gains)
     middle = known.median()
-    deviation = _MAD * float((known - middle).abs().median())
+    deviation = _MAD * max(float((known - middle).abs().median()), _LEAST_DEVIATION * float(middle))
     if deviation == 0:
-        return [
-            0.0 if gain == middle or gain.isnan() else math.copysign(math.inf, float(gain - middle)) for gain in gains
-        ]
+        return [math.inf if gain > middle else 0.0 for gain in gains.tolist()]
     return [0.0 if gain.isnan() else float(gain - middle) / deviation for gain in gains]

@@ -105,7 +105,7 @@ def entropy_weights(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     """Q / tr Q with Q = exp(alpha (S - I) / (|S| - 1)): too wide directions weigh most."""
     excess = max(float(torch.linalg.eigvalsh(covariance)[-1]) - 1, _SMALLEST)
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
-    q = torch.linalg.matrix_exp(_ALPHA * (covariance - identity) / excess)
+    q: Tensor = torch.linalg.matrix_exp(_ALPHA * (covariance - identity) / excess)
     return q / q.trace()
 
 

@@ -94,4 +94,5 @@ def lipschitz_bounds(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Float[Tens
     variance = norm.running_var
     if variance is None:
         raise InputError("clp needs batch normalisation with running statistics")
-    return torch.linalg.matrix_norm(kernels, ord=2) * norm.weight.abs() / (variance + norm.eps).sqrt()
+    bounds: Tensor = torch.linalg.matrix_norm(kernels, ord=2) * norm.weight.abs() / (variance + norm.eps).sqrt()
+    return bounds

@@ -81,7 +81,7 @@ def fine_pruning(
     def work(changed: nn.Module, images: ImageSet, watch: Watch) -> tuple[str, ...]:
         layer, active = _ranked(changed, images, spec.layer)
         convolution = changed.get_submodule(layer)
-        assert isinstance(convolution, nn.Conv2d)  # noqa: S101 - for the type checker: `_ranked` has looked
+        assert isinstance(convolution, nn.Conv2d)  # noqa: S101 - for the type checker
         mask = torch.ones(len(active), device=convolution.weight.device)
         with _masked(convolution, mask):
             cut = _prune(changed, images, mask, active.argsort(), spec.loss, watch)
@@ -112,8 +112,9 @@ def _ranked(model: nn.Module, images: ImageSet, layer: str | None) -> tuple[str,
             raise InputError(f"fine-pruning: there is no ReLU behind {layer!r}")
         name, relu = layer, behind
     means = mean_activations(model, images.images, (relu,))[relu]
-    channels = model.get_submodule(name).weight.shape[0]  # type: ignore[union-attr]
-    if means.ndim != 3 or means.shape[0] != channels:
+    convolution = model.get_submodule(name)
+    assert isinstance(convolution, nn.Conv2d)  # noqa: S101 - for the type checker
+    if means.ndim != 3 or means.shape[0] != convolution.out_channels:
         # Where a sum or another layer comes between (residual networks), the convolution's own positive part ranks.
         means = mean_activations(model, images.images, (name,))[name].clamp_min(0)
     return name, means.flatten(1).mean(1)

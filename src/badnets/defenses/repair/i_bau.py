@@ -17,8 +17,8 @@ from badnets.training.memory import keep_freed_memory
 from badnets.training.optimizer import make_optimizer
 from badnets.training.spec import TrainSpec
 
-# The inner problem's penalty on the squared norm, the part of a batch that is perturbed in the outer one, and the step of
-# the map whose fixed point the perturbation is taken for.
+# The inner problem's penalty on the squared norm, the part of a batch that is perturbed in the outer one, and the step
+# of the map whose fixed point the perturbation is taken for.
 _PENALTY, _PERTURBED, _STEP = 1e-3, 0.5, 0.1
 
 
