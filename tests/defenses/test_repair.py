@@ -89,7 +89,7 @@ SPECS: dict[str, Any] = {
 NORMED = {"anp", "clp"}
 
 
-def repaired(name: str, **options: Any) -> Repaired:
+def repaired(name: str, **options: Any) -> Repaired:  # noqa: ANN401 - as the repair takes them
     model = options.pop("model", None) or Planted(normed=name in NORMED)
     clean = options.pop("clean", CLEAN)
     done = REPAIRS[name](model, clean, options.pop("spec", SPECS[name]), **options)
@@ -255,14 +255,18 @@ def test_the_worst_place_is_the_formula_and_the_worst() -> None:
 
 
 def test_i_bau_unlearns_a_universal_perturbation() -> None:
-    """A linear model that a faint pattern of one pixel turns to class 0."""
-    torch.manual_seed(0)
-    model = Planted()
+    """A linear model that one bright pixel turns to class 0."""
+    linear = nn.Linear(64, 4)
+    model = nn.Sequential(nn.Flatten(), linear)
     with torch.no_grad():
-        model.conv.bias[BACKDOOR] = -12  # awake from 0.6 on
-        model.fc.weight.div_(10)
-    assert success(model, TEST) == 1
-    done = i_bau(model, CLEAN, IBauSpec(rounds=6, inner=15, radius=1.0, rate=0.05))
+        linear.bias.zero_()
+        linear.weight.zero_()
+        for label in range(4):
+            row, column = divmod(label, 2)
+            linear.weight.view(4, 8, 8)[label, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 1
+        linear.weight[TARGET, -1] = 10
+    assert success(model, TEST) == right(model, TEST) == 1
+    done = i_bau(model, CLEAN, IBauSpec(rounds=30, inner=10, radius=1.0, rate=0.1))
     assert success(done.model, TEST) < 0.5
     assert right(done.model, TEST) > 0.95
 

@@ -25,7 +25,14 @@ PIXEL = SinglePixel(27, 27)
 
 
 def case() -> Defended:
-    return Defended("planted", Planted(), Attack(AllToOne(TARGET), PIXEL), True, quadrants(240), quadrants(80, seed=9))
+    return Defended(
+        name="planted",
+        model=Planted(),
+        attack=Attack(AllToOne(TARGET), PIXEL),
+        backdoored=True,
+        clean=quadrants(240),
+        test=quadrants(80, seed=9),
+    )
 
 
 def test_the_trigger_is_the_planted_one() -> None:

@@ -23,7 +23,6 @@ from badnets.defenses.repair import Recovered, Repaired, UnlearnSpec, unlearning
 from badnets.errors import InputError
 from badnets.metrics import Rate, Result, evaluate
 from badnets.metrics.relearning import relearned
-from badnets.poison import TrainingSet
 from badnets.studies.cells import Attack
 
 _INVERTED = 200

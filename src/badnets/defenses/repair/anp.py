@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -112,17 +112,20 @@ def _learn(
     for number in range(spec.steps):
         rows = torch.randint(len(images), (min(spec.batch_size, len(images)),), generator=stream)
         pixels, labels = images.take(rows).to(device).float().div_(255), images.labels[rows].to(device)
-        offsets = {name: torch.zeros_like(norm.weight, requires_grad=True) for name, norm in norms.items()}
-        tilts = {name: torch.ones_like(norm.bias, requires_grad=True) for name, norm in norms.items()}
+        starts = [
+            spec.budget * (2 * torch.rand(len(norm.weight), generator=stream) - 1) for norm in 2 * [*norms.values()]
+        ]
+        moves = [start.to(device).requires_grad_() for start in starts]
         fixed = {name: mask.detach() for name, mask in masks.items()}
-        risen = loss(pixels, labels, {name: fixed[name] + offsets[name] for name in norms}, tilts)
-        slopes = torch.autograd.grad(risen, [*offsets.values(), *tilts.values()])
-        worst = [spec.budget * slope.sign() for slope in slopes]
-        scale = {name: masks[name] + step for name, step in zip(norms, worst[: len(norms)], strict=True)}
-        shift = {name: 1 + step for name, step in zip(norms, worst[len(norms) :], strict=True)}
+        risen = loss(pixels, labels, *_moved(fixed, moves))
+        slopes = torch.autograd.grad(risen, moves)
+        worst = [
+            (move.detach() + spec.budget * slope.sign()).clamp(-spec.budget, spec.budget)
+            for move, slope in zip(moves, slopes, strict=True)
+        ]
         ones = {name: torch.ones_like(norm.bias) for name, norm in norms.items()}
         plain = loss(pixels, labels, dict(masks), ones)
-        total = spec.weight * plain + (1 - spec.weight) * loss(pixels, labels, scale, shift)
+        total = spec.weight * plain + (1 - spec.weight) * loss(pixels, labels, *_moved(masks, worst))
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         optimizer.step()
@@ -131,6 +134,13 @@ def _learn(
                 mask.clamp_(0, 1)
         watch.tick((number + 1) / spec.steps)
     return {name: mask.detach() for name, mask in masks.items()}
+
+
+def _moved(masks: Mapping[str, Tensor], moves: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What weights and biases are multiplied by: masks and ones, each moved by its own."""
+    scale = {name: mask + move for (name, mask), move in zip(masks.items(), moves[: len(masks)], strict=True)}
+    shift = {name: 1 + move for name, move in zip(masks, moves[len(masks) :], strict=True)}
+    return scale, shift
 
 
 def _cut(
