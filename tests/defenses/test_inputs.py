@@ -183,7 +183,7 @@ def test_ted_with_two_classes_and_without_relu() -> None:
     assert screen(corner(quadrants(40, 2, seed=1).select(torch.arange(1, 40, 2)).images)).flagged.all()
     linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
     with torch.no_grad():
-        linear[1].weight.copy_(torch.block_diag(*[torch.ones(1, 16)] * 4))
+        linear.get_parameter("1.weight").copy_(torch.block_diag(*[torch.ones(1, 16)] * 4))
     assert ted(linear, quadrants(200)).passes == 1
     with pytest.raises(InputError, match="no layer"):
         ted(linear, quadrants(200), TedSpec(("relu7",)))

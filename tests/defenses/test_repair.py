@@ -179,7 +179,7 @@ def test_fine_pruning_stops_where_accuracy_falls() -> None:
     assert done.done[0] == "3 of 4 channels of conv cut"
     model = Planted()
     with torch.no_grad():
-        model.conv.bias[1:] = -9  # nothing but channel 0 ever wakes
+        model.get_parameter("conv.bias")[1:] = -9  # nothing but channel 0 ever wakes
         model.conv.weight[1:] = 1
     assert right(fine_pruning(model, CLEAN, SPECS["fine-pruning"]).model, TEST) == 1
     with pytest.raises(InputError, match="no convolution 'norm'"):
@@ -204,7 +204,7 @@ def test_clp_silences_the_channel_that_stretches() -> None:
     assert success(done.model, TEST) == 0
     assert right(done.model, TEST) == 1
     with torch.no_grad():
-        model.norm.weight.fill_(1)  # type: ignore[operator, union-attr]
+        model.get_parameter("norm.weight").fill_(1)
     assert clp(model, CLEAN).done[0].startswith("no channel of 1 layers stands out")
 
 
@@ -213,11 +213,11 @@ def test_lipschitz_bounds_are_numpys() -> None:
     convolution, norm = nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5)
     with torch.no_grad():
         norm.weight.uniform_(-2, 2)
-        norm.running_var.uniform_(0.1, 3)  # type: ignore[union-attr]
+        norm.get_buffer("running_var").uniform_(0.1, 3)
     found = lipschitz_bounds(convolution, norm)
     for channel in range(5):
         kernel = convolution.weight[channel].detach().reshape(3, 9).numpy()
-        variance = float(norm.running_var[channel])  # type: ignore[index]
+        variance = float(norm.get_buffer("running_var")[channel])
         scale = abs(norm.weight[channel].item()) / np.sqrt(variance + norm.eps)
         assert float(found[channel]) == pytest.approx(np.linalg.svd(kernel)[1][0] * scale, rel=1e-5)
 

@@ -6,14 +6,14 @@ Here the attack is known, to measure; no defense is told of it. Unlearning gets 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from badnets.audit.inversion import invert
+from badnets.audit.inversion import Inverted, invert
 from badnets.audit.inversion_budget import Budget
 from badnets.audit.objectives import Objective, all_mappings
 from badnets.data import ImageSet
@@ -183,8 +183,8 @@ def repair_all(
     return tuple(figures)
 
 
-def recovered(model: nn.Module, clean: ImageSet, seed: int) -> Sequence[Recovered]:
-    """What inversion finds smallest among all targets, all shifts and any change, from several starts.
+def recovered(model: nn.Module, clean: ImageSet, seed: int) -> Sequence[Inverted]:
+    """What inversion finds smallest among all targets, all shifts and any change, from several starts and in two forms.
 
     Raises:
         InputError: nothing was found.
@@ -192,7 +192,7 @@ def recovered(model: nn.Module, clean: ImageSet, seed: int) -> Sequence[Recovere
     part = clean.select(torch.arange(min(len(clean), _INVERTED)))
     pixels = part.images.float() / 255
 
-    def search(objectives: Sequence[Objective], budget: Budget) -> list[Recovered]:
+    def search(objectives: Sequence[Objective], budget: Budget) -> list[Inverted]:
         return sorted(
             (one for one in invert(model, pixels, part.labels, objectives, budget) if one.found),
             key=lambda one: one.size,
@@ -202,7 +202,8 @@ def recovered(model: nn.Module, clean: ImageSet, seed: int) -> Sequence[Recovere
     if not first:
         raise InputError("inversion found no trigger at all: there is nothing to unlearn")
     best = first[0]
-    more = [search([best.objective], Budget(seed=seed + start)) for start in range(1, _STARTS)]
+    budgets = [*(Budget(seed=seed + start) for start in range(1, _STARTS)), Budget(form="additive", seed=seed)]
+    more = [search([best.objective], budget) for budget in budgets]
     return [best, *(one for found in more for one in found)]
 
 
@@ -215,7 +216,7 @@ def _repair(
     return REPAIRS[name](case.model, case.clean, seed=seed)
 
 
-def _known(name: str, table: dict[str, Callable[..., object]]) -> str:
+def _known(name: str, table: Collection[str]) -> str:
     if name not in table:
         raise InputError(f"no defense is called {name!r}: known are {', '.join(table)}")
     return name

@@ -4,13 +4,15 @@ All work on one cache: `activations(model, suspect, clean)` runs the model over 
 was trained on the suspect set.
 """
 
+from collections.abc import Callable
+
 from badnets.defenses.data.activation_clustering import ClusteringSpec, activation_clustering
 from badnets.defenses.data.activations import Activations, ClassFinding, Sifted, activations
 from badnets.defenses.data.scan import ScanSpec, scan
 from badnets.defenses.data.spectral_signatures import SpectralSpec, spectral_signatures
 from badnets.defenses.data.spectre import SpectreSpec, spectre
 
-FILTERS = {
+FILTERS: dict[str, Callable[..., Sifted]] = {
     "activation-clustering": activation_clustering,
     "spectral-signatures": spectral_signatures,
     "spectre": spectre,

@@ -3,6 +3,8 @@
 None is told the trigger, the target or an attack rate; `unlearning` takes what an audit has recovered.
 """
 
+from collections.abc import Callable
+
 from badnets.defenses.repair.anp import AnpSpec, anp
 from badnets.defenses.repair.clp import ClpSpec, clp
 from badnets.defenses.repair.fine_pruning import FinePruneSpec, fine_pruning
@@ -12,7 +14,7 @@ from badnets.defenses.repair.i_bau import IBauSpec, i_bau
 from badnets.defenses.repair.repaired import Repaired, repaired_or_refused
 from badnets.defenses.repair.unlearning import Mapping, Recovered, UnlearnSpec, unlearning
 
-REPAIRS = {
+REPAIRS: dict[str, Callable[..., Repaired]] = {
     "fine-tuning": fine_tuning,
     "fine-pruning": fine_pruning,
     "unlearning": unlearning,

@@ -7,7 +7,7 @@ own measurements; it is as good as what was recovered.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -63,7 +63,7 @@ class UnlearnSpec:
         stamped: the share of every batch that is stamped; the paper takes 0.2, of a training set.
         varied: the share of stamped images on which the trigger is changed at random: fainter or stronger, and with
             some of its pixels left out. What was recovered is only near the true trigger, and this reaches further.
-        train: schedule and step.
+        train: schedule and step; twice the rate of the other repairs, as a trigger is to be forgotten.
 
     Raises:
         InputError: a share outside [0, 1].
@@ -72,7 +72,7 @@ class UnlearnSpec:
     recovered: tuple[Recovered, ...] = ()
     stamped: float = 0.5
     varied: float = 0.5
-    train: TrainSpec = TUNING
+    train: TrainSpec = replace(TUNING, learning_rate=2e-3)
 
     def __post_init__(self) -> None:
         check_share("stamped", self.stamped)
