@@ -14,10 +14,11 @@ from tests.defenses.test_repair import Guess
 
 from badnets.data import ImageSet
 from badnets.defenses import FILTERS, REPAIRS
+from badnets.defenses.repair import Recovered
 from badnets.errors import InputError
 from badnets.poison import AllToOne
 from badnets.studies.cells import Attack
-from badnets.studies.defenses import Defended, auroc, filter_inputs, repair_all, sift
+from badnets.studies.defenses import Defended, auroc, filter_inputs, recovered, repair_all, sift
 from badnets.triggers import SinglePixel
 
 # Triggers speak of 28x28: the pixel is the last but one there, and the last here.
@@ -91,3 +92,11 @@ def test_repairs_with_damage_and_relearning() -> None:
     honest = repair_all(replace(case(), backdoored=False), names=("unlearning",), recover=lambda *_: [Guess()])
     assert honest[0].relearned is None
     assert set(REPAIRS) >= {one.defense for one in (*figures, *honest)}
+
+
+def test_what_an_audit_recovers_is_what_unlearning_takes() -> None:
+    found = recovered(Planted(), quadrants(60), 0)
+    assert found
+    assert all(isinstance(one, Recovered) and one.objective == found[0].objective for one in found)
+    images = quadrants(8).images
+    assert found[0].trigger(images).shape == images.shape

@@ -94,8 +94,3 @@ def check_rate(false_rejections: float) -> None:
     """Raise `InputError` unless it is a rate in (0, 1)."""
     if not 0 < false_rejections < 1:
         raise InputError(f"a false rejection rate lies in (0, 1), got {false_rejections}")
-
-
-def empty_scores(images: Tensor) -> Float64[Tensor, " n"]:
-    """Zeros, one for each image."""
-    return torch.zeros(len(images), dtype=torch.float64)
