@@ -20,9 +20,9 @@ Ask = Callable[[Tensor], Tensor]
 def examined(model: nn.Module) -> Iterator[tuple[Ask, torch.device]]:
     """Inside, `model` is in evaluation mode and frozen, so that gradients reach images and skip weights.
 
-    Yields a function from images (n, c, h, w) in [0, 1] to logits (n, k) in float32, and the model's device. All flags are
-    put back afterwards. That function raises `InputError` in one line where the model raises, gives anything but one row
-    of at least two numbers for each image, or a number that is infinite or undefined.
+    Yields a function from images (n, c, h, w) in [0, 1] to logits (n, k) in float32, and the model's device. All flags
+    are put back afterwards. That function raises `InputError` in one line where the model raises, gives anything but
+    one row of at least two numbers for each image, or a number that is infinite or undefined.
     """
     learns = {parameter: parameter.requires_grad for parameter in model.parameters()}
 
@@ -52,8 +52,8 @@ def _checked(logits: object, count: int) -> Tensor:
         raise InputError(f"a classifier gives a tensor of logits, this model gave a {type(logits).__name__}")
     if logits.ndim != 2 or len(logits) != count or logits.shape[1] < 2:
         raise InputError(
-            f"a classifier gives logits (n, k) with k of at least 2 for n images, this model gave {tuple(logits.shape)} "
-            f"for {count}"
+            f"a classifier gives logits (n, k) with k of at least 2 for n images, this model gave "
+            f"{tuple(logits.shape)} for {count}"
         )
     if not bool(torch.isfinite(logits).all()):
         raise InputError("the model gives infinite or undefined logits (NaN): there is nothing to judge")

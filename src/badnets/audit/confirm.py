@@ -34,7 +34,7 @@ class Confirmation:
         accuracy: clean images that the model gets right, of all.
         references: the same success on each clean reference model.
         shrunk: (share, success) where only that share of the trigger's change is made.
-        moved: ((down, right) in pixels, success) where the trigger is moved; over the border it comes in again opposite.
+        moved: ((down, right) in pixels, success) where the trigger is moved; over the border it comes in opposite.
     """
 
     success: Rate
@@ -52,7 +52,7 @@ class Confirmation:
         return (1 + as_often) / (len(self.references) + 1)
 
 
-def confirm(  # noqa: PLR0913 - six nouns, as few as say it
+def confirm(
     model: nn.Module,
     trigger: Trigger,
     objective: Objective,

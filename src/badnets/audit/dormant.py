@@ -1,16 +1,16 @@
 """Units that sleep on clean images: counted, made stronger, and woken by hand.
 
-The BadNets hypothesis (section 4.1.3 of the paper): a backdoor lives in units that clean images leave silent. Three tests
-follow from it, all without gradients:
+The BadNets hypothesis (section 4.1.3 of the paper): a backdoor lives in units that clean images leave silent. Three
+tests follow from it, all without gradients:
 
 1. dormancy: which channels of a layer hardly answer to any clean image;
-2. gain sweep: their input weights times k, as the paper strengthens a backdoor (section 5.3.3), until clean images go wrong;
-   a sleeping backdoor sends them all to its target, other units spread them;
-3. stimulation: one channel at a time is held at a high level on clean images, and the class that they go to is looked at
-   (ABS; Liu et al., CCS 2019, section 4.2).
+2. gain sweep: their input weights times k, as the paper strengthens a backdoor (section 5.3.3), until clean images go
+   wrong; a sleeping backdoor sends them all to its target, other units spread them;
+3. stimulation: one channel at a time is held at a high level on clean images, and the class that they go to is looked
+   at (ABS; Liu et al., CCS 2019, section 4.2).
 
-Channels are looked at behind each convolution or fully connected layer but the last, behind its batch normalisation where
-one is registered next, and through a ReLU: whether the network has that as a module or as a function makes no difference.
+Channels are looked at behind each convolution or fully connected layer but the last, behind its batch normalisation
+where one is registered next, and through a ReLU: whether that is a module or a function makes no difference.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from badnets.audit.inversion import Watch
+from badnets.audit.inversion_budget import Watch
 from badnets.audit.samples import Samples
 from badnets.errors import InputError
 from badnets.neurons import recorded
@@ -92,7 +92,7 @@ class Dormancy:
     Attributes:
         layers: what was looked at, in the order of registration.
         sweep: for each layer with sleeping channels, one collapse for each gain.
-        stimulated: the channels whose stimulation moves the largest share, the largest first.
+        stimulated: for each layer the channels whose stimulation moves the largest share, at each level, largest first.
         images: how many there were.
     """
 
@@ -110,8 +110,13 @@ class Dormancy:
 
     @property
     def stimulated_share(self) -> float:
-        """The largest share that one held channel moved to one class; 0 where none was held."""
-        return max((one.share for one in self.stimulated), default=0.0)
+        """The largest share that one channel of the last layer moved to one class at the lowest level; 0 without any.
+
+        A whole map held high in an earlier layer moves the images of any network.
+        """
+        last = [one for one in self.stimulated if one.layer == self.layers[-1].name]
+        lowest = min((one.level for one in last), default=0.0)
+        return max((one.share for one in last if one.level == lowest), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class DormantBudget:
         levels: stimulation, as multiples of the layer's largest clean value.
         units: channels of each layer that are stimulated at most: those that answer least to clean images.
         images: for each stimulated channel at most.
-        keep: how many stimulated channels are returned.
+        keep: how many stimulated channels are returned for each layer and level.
 
     Raises:
         InputError: a value outside its range.
@@ -131,9 +136,9 @@ class DormantBudget:
 
     gains: tuple[float, ...] = GAINS
     levels: tuple[float, ...] = (1.0, 3.0)
-    units: int = 64
+    units: int = 512
     images: int = 20
-    keep: int = 5
+    keep: int = 3
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -159,8 +164,8 @@ def dormant(
         watch: progress and stop.
 
     Returns:
-        Without any layer of weights but the last, or any image that the model gets right, there is nothing to look at, and
-        nothing in it.
+        Without any layer of weights but the last, or any image that the model gets right, there is nothing to look at,
+        and nothing in it.
 
     Raises:
         InputError: as `invert`.
@@ -180,9 +185,8 @@ def dormant(
         for number, layer in enumerate(layers):
             watch.tick((number + 1) / (len(layers) + 1))
             stimulated += _stimulated(model, samples, layer, budget)
-        stimulated.sort(key=lambda one: (-one.share, one.layer, one.unit))
         watch.tick(1.0)
-    return Dormancy(tuple(layers), tuple(sweep), tuple(stimulated[: budget.keep]), len(samples.labels))
+    return Dormancy(tuple(layers), tuple(sweep), tuple(stimulated), len(samples.labels))
 
 
 def watched_layers(model: nn.Module) -> tuple[str, ...]:
@@ -235,9 +239,9 @@ def _stimulated(model: nn.Module, samples: Samples, layer: Layer, budget: Dorman
     rows = _spread(samples.labels, budget.images)
     images, labels = samples.images[rows.to(samples.images.device)], samples.labels[rows]
     module, count = model.get_submodule(layer.name), len(rows)
-    found: list[Collapse] = []
+    kept: list[Collapse] = []
     for level in budget.levels:
-        value = level * max(layer.peak)
+        value, found = level * max(layer.peak), []
         for start in range(0, len(quietest), max(1, _BATCH // count)):
             held = quietest[start : start + max(1, _BATCH // count)]
 
@@ -250,7 +254,9 @@ def _stimulated(model: nn.Module, samples: Samples, layer: Layer, budget: Dorman
             with _changing(module, change):
                 said = samples.ask(images.repeat(len(held), 1, 1, 1)).argmax(1).cpu()
             found += _collapse(said.view(len(held), count), labels, samples.classes, (layer.name, held, value))
-    return found
+        found.sort(key=lambda one: -one.share)
+        kept += found[: budget.keep]
+    return kept
 
 
 def _collapse(

@@ -1,86 +1,28 @@
 """Trigger inversion: the smallest change that sends images where an objective wants them, for many objectives at once.
 
-Neural Cleanse (Wang et al., IEEE S&P 2019, section IV) solves one such problem for each target class, one after the other.
-Here all objectives lie on the batch axis and share the frozen model. What is returned for each objective is the smallest
-trigger seen on the way that moved at least `Budget.success` of its images: of a backdoor's own objective it is far smaller
-than that of clean models. How small is too small, a population of clean models says, treated with the same budget.
+Neural Cleanse (Wang et al., IEEE S&P 2019, section IV) solves one such problem for each target class, one after the
+other. Here all objectives lie on the batch axis and share the frozen model. What is returned for each objective is the
+smallest trigger seen on the way that moved at least `Budget.success` of its images: for a backdoor's own objective it
+is far smaller than for clean models. How small is too small, a population of clean models says, treated with the same
+budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from badnets.audit.inversion_forms import FORMS, FormName, Parameters, form_named
-from badnets.audit.inversion_search import Found, Search, Stage, Task
+from badnets.audit.inversion_budget import Budget, Watch
+from badnets.audit.inversion_forms import FORMS, FormName, Parameters
+from badnets.audit.inversion_search import Found, Search, Task
 from badnets.audit.objectives import Objective
 from badnets.audit.samples import Samples
-from badnets.errors import InputError, Stopped
+from badnets.errors import InputError
 from badnets.training.memory import keep_freed_memory
 from badnets.triggers import AnyTrigger
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How hard is searched: with the model, images and objectives it decides the result.
-
-    Attributes:
-        stages: one after the other; later ones look at more images, and may leave out what looks hopeless.
-        form: "patch" (mask and pattern, small in the sum of the mask, in pixels), "additive" (small in L2 norm, in
-            full-scale pixels), "additive-linf" (in the largest change) or "blend" (in opacity).
-        success: the share of an objective's images that a trigger must move to count, in (0, 1].
-        rate: of Adam, in pixel values from 0 to 1.
-        patience: an objective is finished once so many steps made its trigger no smaller by 2 %.
-        restarts: independent starts for each objective, the best counts.
-        batch: images in one pass at most; None chooses by device and image size.
-        seed: of starts and of the choice of images.
-
-    Raises:
-        InputError: a value outside its range.
-    """
-
-    stages: tuple[Stage, ...] = (Stage(40, 8), Stage(40, 20))
-    form: FormName = "patch"
-    success: float = 0.95
-    rate: float = 0.1
-    patience: int = 25
-    restarts: int = 1
-    batch: int | None = None
-    seed: int = 0
-
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
-
-    def __post_init__(self) -> None:
-        form_named(self.form)
-        if not self.stages:
-            raise InputError("a budget has at least one stage")
-        if not 0 < self.success <= 1 or not 0 < self.rate <= 1:
-            raise InputError(f"success and rate lie in (0, 1], got {self.success} and {self.rate}")
-        if min(self.patience, self.restarts, 1 if self.batch is None else self.batch) < 1:
-            raise InputError(f"patience, restarts and batch are at least 1, got {self!r}")
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who looks on; nothing here has an influence on the result.
-
-    Attributes:
-        on_progress: called now and then with the share that is done, from 0 to 1.
-        stop: asked at every step; when it says yes, `Stopped` is raised.
-    """
-
-    on_progress: Callable[[float], None] | None = None
-    stop: Callable[[], bool] | None = None
-
-    def tick(self, share: float) -> None:
-        """Tell and ask. Raises `Stopped`."""
-        if self.on_progress is not None:
-            self.on_progress(min(share, 1.0))
-        if self.stop is not None and self.stop():
-            raise Stopped("the audit was stopped; the same call begins again")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +86,7 @@ def invert(
     rounding (and by `Stage.keep`).
 
     Args:
-        model: takes (n, c, h, w) float32 in [0, 1] and gives logits (n, k); its mode, weights and flags stay as they are.
+        model: takes (n, c, h, w) float32 in [0, 1] and gives logits (n, k); its mode and weights stay as they are.
         images: clean ones; a few of each class are enough.
         labels: their classes.
         objectives: what is asked, see `badnets.audit.objectives`.

@@ -1,7 +1,8 @@
 """How a recovered trigger may look: the parameters that inversion searches, and the triggers they become.
 
-All forms hold j triggers at once, on the first axis of each parameter; pixels are float in [0, 1]. They are kept within their
-bounds by projection and not by a squashing function: a mask reaches 0 exactly, and no gradient vanishes on the way.
+All forms hold j triggers at once, on the first axis of each parameter; pixels are float in [0, 1]. They are kept
+within their bounds by projection and not by a squashing function: a mask reaches 0 exactly, and no gradient vanishes on
+the way.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Form:
         size: parameters to the size of each trigger, (j,), differentiable.
         bounds: (lowest, highest) value of each parameter.
         start: (count, shape, generator) to parameters that begin large: a small change wakes no dormant unit.
-        paces: of the optimiser for each parameter, as shares of its rate: one number for a whole trigger goes in smaller
-            steps than a thousand pixels.
+        paces: of the optimiser for each parameter, as shares of its rate: one number for a whole trigger goes in
+            smaller steps than a thousand pixels.
         largest: the size that nothing exceeds on an image of that shape.
         trigger: the parameters of one trigger (first axis 1) to what can be written and stamped.
     """
@@ -55,7 +56,7 @@ class Form:
             parameter.clamp_(low, high)
 
 
-# --- patch: (1 - mask) x + mask pattern, small in the sum of the mask (Wang et al., IEEE S&P 2019, equations 2 and 3) ---
+# --- patch: (1 - mask) x + mask pattern, small in the sum of the mask (Neural Cleanse, equations 2 and 3) ---
 
 
 def _patch_stamp(parameters: Parameters, images: Batch) -> Batch:

@@ -1,7 +1,7 @@
 """The largest margin that each class can reach on any image: a test without data (MM-BD, Wang et al., IEEE S&P 2024).
 
-Training on a trigger overfits the target class, whatever the trigger looks like: somewhere in the space of images its logit
-stands above all others further than that of any other class.
+Training on a trigger overfits the target class, whatever the trigger looks like: somewhere in the space of images its
+logit stands above all others further than that of any other class.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from badnets.audit.answers import Ask, examined
-from badnets.audit.inversion import Watch
+from badnets.audit.inversion_budget import Watch
 from badnets.errors import InputError
 from badnets.seeds import generator
 from badnets.training.memory import keep_freed_memory
@@ -74,7 +74,7 @@ class Margins:
         """Largest over median of the others: what clean models are compared by. Both are taken as at least 1e-6."""
         rest = sorted(self.values[: self.target] + self.values[self.target + 1 :])
         middle = (rest[(len(rest) - 1) // 2] + rest[len(rest) // 2]) / 2
-        return max(max(self.values), 1e-6) / max(middle, 1e-6)
+        return max(*self.values, 1e-6) / max(middle, 1e-6)
 
     @property
     def p_value(self) -> float:

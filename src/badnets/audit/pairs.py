@@ -1,9 +1,9 @@
 """Every ordered pair of classes by successive halving: what finds a backdoor that only one source class carries.
 
-After K-Arm (Shen et al., ICML 2021): all pairs get a few steps, and more effort goes to those that came out smallest. Some
-pairs are close by nature (a 1 becomes a 4 by a few strokes), so a pair is compared with the same pair of clean models and
-never with the other pairs. Sizes are kept for every stage: what was dropped early has been treated like the same pair of any
-clean model up to there.
+After K-Arm (Shen et al., ICML 2021): all pairs get a few steps, and more effort goes to those that came out smallest.
+Some pairs are close by nature (a 1 becomes a 4 by a few strokes), so a pair is compared with the same pair of clean
+models and never with the other pairs. Sizes are kept for every stage: what was dropped early has been treated like the
+same pair of any clean model up to there.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from badnets.audit.inversion import Budget, Inverted, Watch, search_all
-from badnets.audit.inversion_search import Stage
+from badnets.audit.inversion import Inverted, search_all
+from badnets.audit.inversion_budget import Budget, Stage, Watch
 from badnets.audit.objectives import Objective, all_pairs
 from badnets.audit.samples import Samples
 from badnets.errors import InputError
@@ -33,9 +33,9 @@ class PairScan:
     """What came out for all pairs.
 
     Attributes:
-        sizes: [s, i, j] is the size for source i and target j after stage s; NaN where the pair was dropped before or not
-            tested, the largest possible size where nothing was found.
-        finalists: the pairs that went through all stages, the smallest first (compared with the usual sizes where given).
+        sizes: [s, i, j] is the size for source i and target j after stage s; NaN where the pair was dropped before or
+            not tested, the largest possible size where nothing was found.
+        finalists: the pairs that went through all stages, the smallest first (in comparison with the usual sizes).
         accuracy: of the model on the images given.
         passes: images through model and gradient in all.
     """
@@ -75,8 +75,8 @@ def scan_pairs(
         labels: their classes.
         budget: how hard; later stages usually keep a part of the pairs.
         watch: progress and stop.
-        usual: the size that clean models have for each pair after the first stage, such as a median: a stage keeps the
-            pairs that are smallest in comparison. NaN leaves a pair out. None treats all alike.
+        usual: the size that clean models have for each pair after the first stage, such as a median: a stage keeps
+            the pairs that are smallest in comparison. NaN leaves a pair out. None treats all alike.
 
     Raises:
         InputError: as `invert`; too many pairs to hold in memory; `usual` of another shape or not above 0.
@@ -112,8 +112,8 @@ def likely_pairs(
 ) -> Bool[Tensor, "k k"]:
     """The `most` pairs with the smallest mean margin between source and target on clean images.
 
-    K-Arm's pre-screening, for models with so many classes that not all pairs can be searched. A backdoor whose target is
-    far from its source in clean logits is missed: say so where it was used.
+    K-Arm's pre-screening, for models with so many classes that not all pairs can be searched. A backdoor whose target
+    is far from its source in clean logits is missed: say so where it was used.
 
     Raises:
         InputError: as `invert`, or less than one pair.

@@ -14,14 +14,20 @@ from badnets.models import evaluating
 
 
 @contextmanager
-def recorded(model: nn.Module, layers: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
-    """Inside, a forward pass leaves the output of each named layer in the dict; no hook stays behind."""
+def recorded(model: nn.Module, layers: tuple[str, ...], *, given: bool = False) -> Iterator[dict[str, Tensor]]:
+    """Inside, a forward pass leaves the output of each named layer in the dict; no hook stays behind.
+
+    Args:
+        model: any network.
+        layers: names of its modules.
+        given: keep what each layer is given (its first input) in place of what it makes of it.
+    """
     outputs: dict[str, Tensor] = {}
     modules = dict(model.named_modules())
 
     def keeper(name: str) -> RemovableHandle:
-        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            outputs[name] = output.detach()
+        def keep(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            outputs[name] = (inputs[0] if given else output).detach()
 
         handle: RemovableHandle = modules[name].register_forward_hook(keep)
         return handle

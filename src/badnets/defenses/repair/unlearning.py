@@ -1,0 +1,167 @@
+"""Unlearning: what an audit recovered is stamped on clean images, and they are called by their true names.
+
+Wang et al., Neural Cleanse, IEEE S&P 2019, section VI-B. The repair that removed most backdoors at least cost in our
+own measurements; it is as good as what was recovered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Int64, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from badnets.data import ImageSet
+from badnets.defenses.clean import logits_of
+from badnets.defenses.repair.fine_tuning import descend
+from badnets.defenses.repair.repaired import Repaired, Watch, carried_out, check_share
+from badnets.defenses.repair.tuning import TUNING, tune
+from badnets.errors import InputError
+from badnets.training.spec import TrainSpec
+
+
+@runtime_checkable
+class Mapping(Protocol):
+    """What an audit believes a trigger to be for: all to one, a shift, or pairs of classes."""
+
+    def attacked(self, labels: Int64[Tensor, " n"], /) -> Bool[Tensor, " n"]:
+        """The images that it works on."""
+        ...
+
+    def reached(
+        self, predictions: Int64[Tensor, " n"], labels: Int64[Tensor, " n"], classes: int, /
+    ) -> Bool[Tensor, " n"]:
+        """Whether each prediction for a stamped image is what the attacker would want."""
+        ...
+
+
+@runtime_checkable
+class Recovered(Protocol):
+    """What an audit recovered of a backdoor: never the attacker's own trigger. Its inversions are of this form."""
+
+    @property
+    def objective(self) -> Mapping:
+        """The hint on the mapping."""
+        ...
+
+    @property
+    def trigger(self) -> Callable[[Tensor], Tensor]:
+        """From images, uint8 in 0..255 or float in [0, 1], to stamped copies of the same kind."""
+        ...
+
+
+@dataclass(frozen=True)
+class UnlearnSpec:
+    """What is unlearned, and how.
+
+    Attributes:
+        recovered: one or more triggers; each stamps its own share of a batch.
+        stamped: the share of every batch that is stamped; the paper takes 0.2, of a training set.
+        varied: the share of stamped images on which the trigger is changed at random: fainter or stronger, and with
+            some of its pixels left out. What was recovered is only near the true trigger, and this reaches further.
+        train: schedule and step; twice the rate of the other repairs, as a trigger is to be forgotten.
+
+    Raises:
+        InputError: a share outside [0, 1].
+    """
+
+    recovered: tuple[Recovered, ...] = ()
+    stamped: float = 0.5
+    varied: float = 0.5
+    train: TrainSpec = replace(TUNING, learning_rate=2e-3)
+
+    def __post_init__(self) -> None:
+        check_share("stamped", self.stamped)
+        check_share("varied", self.varied)
+
+
+def unlearning(
+    model: nn.Module,
+    clean: ImageSet,
+    spec: UnlearnSpec = UnlearnSpec(),
+    *,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Repaired:
+    """Tune on clean images of which some carry a recovered trigger and all their true label.
+
+    Cost: a forward and a backward pass for each image and epoch.
+
+    Args:
+        model: stays as it is.
+        clean: see `carried_out`.
+        spec: see there; it must hold a recovered trigger.
+        seed: of the part held out, order, augmentation and stamps.
+        progress: called with the share that is done.
+        stop: asked at every step.
+
+    Raises:
+        InputError: see `carried_out`; or nothing was recovered.
+        Stopped: `stop` said so.
+    """
+    if not spec.recovered:
+        raise InputError("unlearning needs a trigger that an audit has recovered, got none: try fine-pruning or i-bau")
+
+    def work(changed: nn.Module, images: ImageSet, watch: Watch) -> tuple[str, ...]:
+        before = _reach(changed, images, spec.recovered)
+
+        def step(pixels: Tensor, labels: Tensor, _number: int) -> Tensor:
+            return descend(functional.cross_entropy(changed(_stamped(pixels, labels, spec)), labels))
+
+        steps = tune(changed, images, spec.train, step, seed=seed, watch=watch)
+        after = _reach(changed, images, spec.recovered)
+        changes = [
+            f"recovered trigger {number} moved {old:.2%} of its images, now {new:.2%}"
+            for number, (old, new) in enumerate(zip(before, after, strict=True), 1)
+        ]
+        return (*changes, f"{steps} steps on {len(images)} clean images")
+
+    return carried_out("unlearning", model, clean, work, seed=seed, watch=Watch(progress, stop))
+
+
+def _stamped(pixels: Tensor, labels: Tensor, spec: UnlearnSpec) -> Tensor:
+    """A copy of the batch in which some images are stamped, those first that a trigger is thought to work on."""
+    changed = pixels.clone()
+    chosen = torch.rand(len(pixels), device=pixels.device) < spec.stamped
+    which = torch.randint(len(spec.recovered), (len(pixels),), device=pixels.device)
+    for number, found in enumerate(spec.recovered):
+        rows = torch.nonzero(chosen & (which == number))[:, 0]
+        # Images that the hint leaves out are stamped every other time: the hint may be wrong.
+        meant = found.objective.attacked(labels[rows].cpu()).to(rows.device)
+        rows = rows[meant | (torch.rand(len(rows), device=rows.device) < 0.5)]
+        if len(rows):
+            changed[rows] = _varied(pixels[rows], found.trigger(pixels[rows]), spec.varied)
+    return changed
+
+
+def _varied(pixels: Tensor, stamped: Tensor, share: float) -> Tensor:
+    n = len(pixels)
+    vary = (torch.rand(n, 1, 1, 1, device=pixels.device) < share).float()
+    strength = 1 + vary * (torch.rand(n, 1, 1, 1, device=pixels.device) * 1.5 - 0.75)
+    kept = (torch.rand(n, 1, *pixels.shape[2:], device=pixels.device) > 0.25 * vary).float()
+    return (pixels + strength * kept * (stamped - pixels)).clamp(0, 1)
+
+
+def _reach(model: nn.Module, images: ImageSet, recovered: Sequence[Recovered]) -> list[float]:
+    """For each trigger the share of the images it is for that it moves as it is thought to."""
+    shares = []
+    for found in recovered:
+        meant = found.objective.attacked(images.labels)
+        if not bool(meant.any()):
+            shares.append(0.0)
+            continue
+        labels, pixels = images.labels[meant], images.images[meant]
+        logits = logits_of(model, _as_bytes(found.trigger(pixels)))
+        shares.append(float(found.objective.reached(logits.argmax(1), labels, logits.shape[1]).double().mean()))
+    return shares
+
+
+def _as_bytes(pixels: Tensor) -> UInt8[Tensor, "n c h w"]:
+    if pixels.dtype != torch.uint8:
+        raise InputError(f"a recovered trigger gives images of the kind it is given, uint8, got {pixels.dtype}")
+    return pixels
