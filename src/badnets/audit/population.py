@@ -75,15 +75,15 @@ class Recipe:
         def one(*choices: float) -> float:
             return choices[int(torch.randint(len(choices), (1,), generator=draw))]
 
-        adam = one(1, 1, 0) == 1
-        shift = int(one(0, 0, 1, 2))
+        adam = one(1.0, 1.0, 0.0) > 0
+        shift = int(one(0.0, 0.0, 1.0, 2.0))
         return TrainSpec(
-            epochs=max(1, round(self.epochs * one(0.5, 1, 1, 2))),
-            batch_size=int(one(64, 128)),
+            epochs=max(1, round(self.epochs * one(0.5, 1.0, 1.0, 2.0))),
+            batch_size=int(one(64.0, 128.0)),
             optimizer="adam" if adam else "sgd",
             learning_rate=one(1e-3, 2e-3, 3e-3) if adam else one(2e-2, 5e-2),
-            schedule="onecycle" if one(0, 1) else "cosine",
-            weight_decay=one(0, 0, 5e-4),
+            schedule="onecycle" if one(0.0, 1.0) else "cosine",
+            weight_decay=one(0.0, 0.0, 5e-4),
             augment=Augment(shift=shift, rotate=5.0 * shift, scale=0.05 * shift),
         )
 
