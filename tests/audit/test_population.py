@@ -17,7 +17,7 @@ from badnets.errors import CheckpointError, InputError, Stopped
 from badnets.training import ManySession, weights_digest
 
 IMAGES = blocks(3, count=20)
-RECIPE = Recipe("tiny", IMAGES.digest, IMAGES.name, images=30, epochs=1)
+RECIPE = Recipe("tiny", IMAGES.digest, IMAGES.name, images=30, epochs=4)
 ALONE = ManySession(workers=1)
 
 
