@@ -21,6 +21,7 @@ from torch import nn
 
 from badnets.artifacts import canonical_json, read_json, sha256_json, write_bytes, write_json
 from badnets.audit.cases import Case, Chosen, Settings
+from badnets.audit.conventions import PLAIN, Adapted
 from badnets.audit.probes import STAGES
 from badnets.audit.stages import ACCURACY, Stage, Watch
 from badnets.data import ImageSource
@@ -155,7 +156,8 @@ class Population:
             file = self.folder / "statistics" / f"{stage.name}-{key}" / f"{number:03d}.json"
             if not file.exists():
                 watch.say(f"{stage.name} of reference model {place} of {len(self)}")
-                case = Case(self.model(number), clean, len(clean.classes), settings)
+                # Wrapped as a suspect is: the same names of layers, the same arithmetic.
+                case = Case(Adapted(self.model(number), PLAIN).eval(), clean, len(clean.classes), settings)
                 write_json(file, Reference(stage.run(case, watch.stop).statistics))
             found.append(read_json(Reference, file).statistics)
         return found
