@@ -22,7 +22,7 @@ sys.path.insert(0, {root!r})
 from tests.audit.made_up import right
 
 def network(channels, classes):
-    return right(classes, channels, )
+    return right(classes, channels)
 
 def other(classes):
     return right(classes + 1)
@@ -47,8 +47,7 @@ def supplied(tmp_path: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(images.images[row, 0].numpy()).save(folder / f"{half}{row}.png")
     (tmp_path / "code.py").write_text(CODE.format(root=ROOT))
-    # Pictures of a folder are read as colour.
-    weights = right(CLASSES, 3).state_dict()
+    weights = right(CLASSES).state_dict()
     save_file(weights, tmp_path / "model.safetensors")
     torch.save(weights, tmp_path / "model.pth")
     return tmp_path
@@ -111,7 +110,7 @@ def test_a_population_calibrates(badnets: Call, supplied: Path) -> None:
         (("model.pth", "--data", "folder:pictures", "--arch", "code.py:text"), "returned a str"),
         (
             ("model.pth", "--data", "folder:pictures", "--arch", "code.py:other"),
-            "expected (4, 1, 8, 8), got (3, 3, 8, 8)",
+            "expected (4, 1, 8, 8), got (3, 1, 8, 8)",
         ),
         (("gone.pth", *GIVEN), "gone.pth"),
         (("code.py", *GIVEN), "by the scan"),
@@ -132,7 +131,7 @@ def test_one_line_for_what_cannot_be_done(badnets: Call, supplied: Path, words: 
 
 def onnx_file(path: Path) -> None:
     """A linear network on flat pixels, as another framework would export it."""
-    size = templates(CLASSES, 3).flatten(1)
+    size = templates(CLASSES).flatten(1)
     nodes = [
         helper.make_node("Flatten", ["images"], ["flat"]),
         helper.make_node("Gemm", ["flat", "weight", "bias"], ["logits"], transB=1),
@@ -140,7 +139,7 @@ def onnx_file(path: Path) -> None:
     # -|x - t|^2 without the part that is the same for all classes.
     parts = [numpy_helper.from_array((20 * size).numpy(), "weight")]
     parts.append(numpy_helper.from_array((-10 * size.pow(2).sum(1)).numpy(), "bias"))
-    given = [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 8, 8])]
+    given = [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 1, 8, 8])]
     gives = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", CLASSES])]
     graph = helper.make_graph(nodes, "network", given, gives, parts)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))

@@ -142,8 +142,7 @@ def find_convention(
     with evaluating(model) as device:
         some, theirs = images[:_ENOUGH].to(device), labels[:_ENOUGH].to(device)
         tried = [_tried(model, one, some, theirs) for one in ([known] if known else _candidates(images.shape[1]))]
-    # Where several read the images equally well, the units that ask for least: 0..255 makes any network sure of itself.
-    best = max(tried, key=lambda one: (not one.error, one.accuracy, one.convention.name != "0..255", -one.loss))
+    best = _best(tried, len(theirs))
     convention = best.convention
     if best.softmax and known is None:
         convention = Convention(
@@ -161,6 +160,17 @@ class _Try:
     softmax: bool = False
     predictions: Tensor | None = None
     error: str = ""
+
+
+def _best(tried: Sequence[_Try], n: int) -> _Try:
+    """The one with the highest accuracy; of those that cannot be told from it by n images, the one with the least loss.
+
+    0..255 makes any network sure of itself, so its loss says nothing: it must win by accuracy.
+    """
+    top = max(tried, key=lambda one: (not one.error, one.accuracy))
+    near = 2 * (top.accuracy * (1 - top.accuracy) / n) ** 0.5
+    equal = [one for one in tried if one.error == top.error and one.accuracy >= top.accuracy - near]
+    return min(equal, key=lambda one: (one.convention.name == "0..255", one.loss))
 
 
 def _tried(model: nn.Module, convention: Convention, images: Tensor, labels: Tensor) -> _Try:

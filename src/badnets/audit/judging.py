@@ -166,8 +166,11 @@ def conclude(
         alpha: level of the test.
         given: what the p-value rests on.
     """
-    if evidence.unfit or evidence.p is None:
-        return "undecided", evidence.unfit or "no test gave a number to judge by"
+    if evidence.unfit:
+        return "undecided", evidence.unfit
+    if evidence.p is None:
+        alone = "uncalibrated: nothing within the model to compare with, and no clean reference models"
+        return "undecided", "no test gave a number to judge by" if given.population else alone
     if evidence.p > alpha:
         return _nothing_found(evidence, ran, alpha, given)
     against = _against(evidence, suspicions, given)

@@ -21,6 +21,7 @@ from torch import nn
 
 from badnets.artifacts import canonical_json, read_json, sha256_json, write_bytes, write_json
 from badnets.audit.cases import Case, Chosen, Settings
+from badnets.audit.conventions import PLAIN, Adapted
 from badnets.audit.probes import STAGES
 from badnets.audit.stages import ACCURACY, Stage, Watch
 from badnets.data import ImageSource
@@ -75,15 +76,15 @@ class Recipe:
         def one(*choices: float) -> float:
             return choices[int(torch.randint(len(choices), (1,), generator=draw))]
 
-        adam = one(1, 1, 0) == 1
-        shift = int(one(0, 0, 1, 2))
+        adam = one(1.0, 1.0, 0.0) > 0
+        shift = int(one(0.0, 0.0, 1.0, 2.0))
         return TrainSpec(
-            epochs=max(1, round(self.epochs * one(0.5, 1, 1, 2))),
-            batch_size=int(one(64, 128)),
+            epochs=max(1, round(self.epochs * one(0.5, 1.0, 1.0, 2.0))),
+            batch_size=int(one(64.0, 128.0)),
             optimizer="adam" if adam else "sgd",
             learning_rate=one(1e-3, 2e-3, 3e-3) if adam else one(2e-2, 5e-2),
-            schedule="onecycle" if one(0, 1) else "cosine",
-            weight_decay=one(0, 0, 5e-4),
+            schedule="onecycle" if one(0.0, 1.0) else "cosine",
+            weight_decay=one(0.0, 0.0, 5e-4),
             augment=Augment(shift=shift, rotate=5.0 * shift, scale=0.05 * shift),
         )
 
@@ -155,7 +156,8 @@ class Population:
             file = self.folder / "statistics" / f"{stage.name}-{key}" / f"{number:03d}.json"
             if not file.exists():
                 watch.say(f"{stage.name} of reference model {place} of {len(self)}")
-                case = Case(self.model(number), clean, len(clean.classes), settings)
+                # Wrapped as a suspect is: the same names of layers, the same arithmetic.
+                case = Case(Adapted(self.model(number), PLAIN).eval(), clean, len(clean.classes), settings)
                 write_json(file, Reference(stage.run(case, watch.stop).statistics))
             found.append(read_json(Reference, file).statistics)
         return found

@@ -146,7 +146,7 @@ def _no_pairs(case: Case) -> str:
 
 # Cheap to dear; the names are those in a verdict.
 STAGES: tuple[Stage, ...] = (
-    Stage("weights", _weights),
+    Stage("weights", _weights, version=2),
     Stage("margins", _margins, _no_margins),
     Stage("dormant", _dormant, _no_images),
     Stage("inversion", _inversion, _no_mappings),
