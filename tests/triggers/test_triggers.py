@@ -15,6 +15,7 @@ from badnets.triggers import (
     Blend,
     Patch,
     Pattern,
+    Perturbation,
     Picture,
     SinglePixel,
     Sticker,
@@ -26,6 +27,10 @@ from badnets.triggers.stamping import check_images
 
 SOFT = Picture.of(torch.tensor([[[200, 10], [30, 90]], [[128, 0], [255, 64]]], dtype=torch.uint8))
 COLOUR = Picture.of(torch.arange(27, dtype=torch.uint8).reshape(3, 3, 3) * 9)
+
+# Faint, both ways, and nothing at some places.
+WAVE = Picture.of(torch.arange(784).reshape(1, 28, 28).remainder(3).mul(20).to(torch.uint8))
+RIPPLE = Picture.of(torch.arange(784).reshape(1, 28, 28).remainder(3).eq(0).mul(30).to(torch.uint8))
 
 CASES: list[AnyTrigger] = [
     SinglePixel(),
@@ -42,6 +47,7 @@ CASES: list[AnyTrigger] = [
     Sticker(SOFT, 7.0),
     Sticker(COLOUR, 0.2, place="random", seed=3),
     Sticker(drawing("flower"), 0.4, place="random", jpeg=75),
+    Perturbation(WAVE, RIPPLE),
 ]
 SIZES = [(1, 28, 28), (3, 32, 32), (3, 64, 48), (1, 150, 150)]
 
@@ -107,6 +113,7 @@ def test_json_round_trip(trigger: AnyTrigger) -> None:
 @pytest.mark.parametrize("trigger", CASES, ids=words)
 def test_repr_is_the_constructor_call(trigger: AnyTrigger) -> None:
     names = {"SinglePixel": SinglePixel, "Pattern": Pattern, "Patch": Patch, "Blend": Blend, "Picture": Picture,
+             "Perturbation": Perturbation,
              "Sticker": Sticker}  # fmt: skip
     assert eval(repr(trigger), names) == trigger  # noqa: S307 - our own repr
 

@@ -6,7 +6,9 @@ In each step, for the objectives of one chunk together:
 2. note the trigger as the objective's best where it moves enough images and is smaller than the best so far;
 3. make the weight of the size larger where it moves enough images, else smaller (Neural Cleanse's dynamic lambda,
    without waiting: one factor a step);
-4. take a step of Adam on -log p(wanted classes) + weight * size, and go back into the bounds.
+4. go back to the best trigger where success was lost for many steps: behind the threshold of a unit that sleeps again
+   there is no gradient that leads back;
+5. take a step of Adam on -log p(wanted classes) + weight * size, and go back into the bounds.
 
 Every few steps finished objectives leave the chunk. A chunk is as large as one pass through the model should be.
 """
@@ -33,6 +35,8 @@ _WEIGHT = 5.0
 _UP, _DOWN = 1.1, 1.15
 # Adam's decays: short memory, as Neural Cleanse has it, for runs of tens of steps.
 _MOMENTUM, _SQUARES, _TINY = 0.5, 0.9, 1e-8
+# Steps without success until a trigger goes back to the best one so far.
+_LOST = 8
 # How much of its rate Adam has lost at the end of a stage, evenly step by step.
 _SLOWER = 0.8
 # What counts as smaller when an objective's patience is measured.
@@ -97,10 +101,11 @@ class _Chunk:
     best_parameters: Parameters
     mark: Float[Tensor, " j"]  # the size that patience is measured from
     since: Tensor  # steps since it was set
+    lost: Tensor  # steps since the last success
 
     def keep(self, flags: Bool[Tensor, " j"]) -> None:
         """Leave out the tasks that are not flagged."""
-        for name in ("at", "images", "wanted", "weight", "best", "best_success", "mark", "since"):
+        for name in ("at", "images", "wanted", "weight", "best", "best_success", "mark", "since", "lost"):
             setattr(self, name, getattr(self, name)[flags])
         self.parameters, self.best_parameters = _picked(self.parameters, flags), _picked(self.best_parameters, flags)
         self.moments = (_picked(self.moments[0], flags), _picked(self.moments[1], flags))
@@ -118,7 +123,9 @@ class Search:
 
     def run(self) -> list[Found]:
         """Go through all stages."""
-        standings = [self._begin(task) for task in self.tasks]
+        images = self.samples.images
+        mean = images.mean(0).cpu() if len(images) else torch.zeros(self._shape)
+        standings = [self._begin(task, mean) for task in self.tasks]
         total = sum(stage.steps * stage.images * stage.keep for stage in self.budget.stages)
         done = 0.0
         for number, stage in enumerate(self.budget.stages):
@@ -152,11 +159,11 @@ class Search:
     def _largest(self) -> float:
         return self.form.largest(self._shape)
 
-    def _begin(self, task: Task) -> _Standing:
+    def _begin(self, task: Task, mean: Tensor) -> _Standing:
         most = max(stage.images for stage in self.budget.stages)
         rows = self.samples.rows(task.objective, most, self.budget.seed)
         stream = generator(self.budget.seed, "inversion", "start", str(task.objective), task.restart)
-        parameters = self.form.start(1, self._shape, stream)
+        parameters = self.form.start(mean, stream)
         return _Standing(task, rows, parameters, _WEIGHT / float(self.form.size(parameters)))
 
     def _going_on(self, standings: list[_Standing], stage: Stage, number: int) -> list[int]:
@@ -220,6 +227,7 @@ class Search:
             best_parameters=tuple(parameter.clone() for parameter in parameters),
             mark=infinite.clone(),
             since=torch.zeros(count, dtype=torch.long, device=device),
+            lost=torch.zeros(count, dtype=torch.long, device=device),
         )
 
     def _step(self, chunk: _Chunk, step: int, stage: Stage, enough: int) -> Tensor:
@@ -240,6 +248,7 @@ class Search:
             chunk.weight = torch.where(hits >= enough, chunk.weight * _UP, chunk.weight / _DOWN)
             for parameter in chunk.parameters:
                 parameter.requires_grad_(requires_grad=False)
+            _revive(chunk, slopes, hits >= enough)
             _adam(chunk, slopes, step + 1, tuple(rate * pace for pace in self.form.paces))
             self.form.project(chunk.parameters)
         return hits
@@ -275,6 +284,18 @@ def _note_best(chunk: _Chunk, hits: Tensor, size: Tensor, enough: int) -> None:
     progress = chunk.best < _PROGRESS * chunk.mark
     chunk.mark = torch.where(progress, chunk.best, chunk.mark)
     chunk.since = torch.where(progress, torch.zeros_like(chunk.since), chunk.since + 1)
+
+
+def _revive(chunk: _Chunk, slopes: Sequence[Tensor], success: Tensor) -> None:
+    chunk.lost = torch.where(success, torch.zeros_like(chunk.lost), chunk.lost + 1)
+    back = (chunk.lost >= _LOST) & torch.isfinite(chunk.best)
+    for parameter, kept, slope, first in zip(
+        chunk.parameters, chunk.best_parameters, slopes, chunk.moments[0], strict=True
+    ):
+        parameter[back] = kept[back]
+        slope[back] = 0  # it belonged to where the trigger was before
+        first[back] = 0
+    chunk.lost[back] = 0
 
 
 def _adam(chunk: _Chunk, slopes: Sequence[Tensor], step: int, rates: tuple[float, ...]) -> None:
