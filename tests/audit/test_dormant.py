@@ -148,4 +148,4 @@ def test_hostile_models_stop_and_nonsense() -> None:
         dormant(Sleeper(), images, labels, watch=Watch(stop=lambda: True))
     for nonsense in ({"gains": (0.0,)}, {"levels": (-1.0,)}, {"images": 0}):
         with pytest.raises(InputError, match="above 0"):
-            DormantBudget(**nonsense)  # type: ignore[arg-type]
+            DormantBudget(**nonsense)

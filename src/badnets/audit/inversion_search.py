@@ -216,7 +216,7 @@ class Search:
         count = len(standings)
         infinite = torch.full((count,), math.inf, device=device)
         return _Chunk(
-            at=torch.arange(count),
+            at=torch.arange(count, device=device),
             images=self.samples.images[rows.to(device)],
             wanted=wanted.to(device),
             parameters=parameters,
@@ -247,7 +247,7 @@ class Search:
             _note_best(chunk, hits, size.detach(), enough)
             chunk.weight = torch.where(hits >= enough, chunk.weight * _UP, chunk.weight / _DOWN)
             for parameter in chunk.parameters:
-                parameter.requires_grad_(requires_grad=False)
+                parameter.requires_grad = False
             _revive(chunk, slopes, hits >= enough)
             _adam(chunk, slopes, step + 1, tuple(rate * pace for pace in self.form.paces))
             self.form.project(chunk.parameters)
