@@ -27,7 +27,7 @@ from badnets.poison import (
     overlay,
     plan,
 )
-from badnets.triggers import TRIGGERS, Blend, Patch, Pattern, SinglePixel, Sticker
+from badnets.triggers import TRIGGERS, Blend, Patch, Pattern, Perturbation, Picture, SinglePixel, Sticker
 
 K = 5
 
@@ -78,7 +78,16 @@ def test_random_target_is_even() -> None:
 @pytest.mark.parametrize("policy", POLICY_CASES, ids=repr)
 @pytest.mark.parametrize(
     "trigger",
-    [SinglePixel(), Pattern(), Patch.square(), Blend(), Sticker(size=0.3, place="random", jpeg=80, seed=3)],
+    [
+        SinglePixel(),
+        Pattern(),
+        Patch.square(),
+        Blend(),
+        Sticker(size=0.3, place="random", jpeg=80, seed=3),
+        Perturbation(
+            Picture.of(torch.full((1, 4, 4), 9, dtype=torch.uint8)), Picture.of(torch.zeros(1, 4, 4, dtype=torch.uint8))
+        ),
+    ],
     ids=lambda t: t.kind,
 )
 @pytest.mark.parametrize("mode", ["add", "replace"])
@@ -101,7 +110,7 @@ def test_every_policy_with_every_trigger(policy: AnyPolicy, trigger: Pattern, mo
 
 
 def test_all_triggers_are_driven_above() -> None:
-    assert set(TRIGGERS) == {"pixel", "pattern", "patch", "blend", "sticker"}
+    assert set(TRIGGERS) == {"pixel", "pattern", "patch", "blend", "sticker", "perturbation"}
 
 
 def test_rate_is_of_the_attacked_images() -> None:
