@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from tests.audit import planted
 from torch import nn
 
-from badnets.artifacts import canonical_json, parse_json
+from badnets.artifacts import write_json
 from badnets.audit.answers import check_clean
 from badnets.audit.inversion import Inverted, invert
 from badnets.audit.inversion_budget import Budget, Stage, Watch
 from badnets.audit.inversion_forms import FORMS, FormName
 from badnets.audit.objectives import Objective, all_mappings, all_shifts, all_targets
+from badnets.cli.parsing import parse_trigger
 from badnets.errors import InputError, Stopped
 from badnets.triggers import Perturbation, TriggerFile
 
@@ -33,7 +35,7 @@ def line(seed: int = 0) -> tuple[planted.Linear, torch.Tensor]:
 def smallest_patch(weight: torch.Tensor, margin: float) -> float:
     """Least sum of mask that lifts a grey image by `margin`: a pixel is worth half its |weight|, the best first."""
     size = 0.0
-    for worth in (weight.abs().flatten() / 2).sort(descending=True).values.tolist():
+    for worth in map(float, (weight.abs().flatten() / 2).sort(descending=True).values):
         if worth >= margin:
             return size + margin / worth
         size, margin = size + 1, margin - worth
@@ -86,13 +88,13 @@ class TestPlanted:
         on_trigger = sum(float(mask[place]) for place in planted.TRIGGER)
         assert on_trigger > 0.8 * float(mask.sum())
 
-    def test_the_trigger_is_a_file_that_works(self) -> None:
+    def test_the_trigger_is_a_file_that_works(self, tmp_path: Path) -> None:
         images, labels = planted.bars()
         model = planted.all_to_one(2)
         for form in FORMS:
             (found,) = invert(model, images, labels, (Objective("target", target=2),), replace(BRIEF, form=form))
-            text = canonical_json(TriggerFile(found.trigger))
-            trigger = parse_json(TriggerFile, text, "here").trigger
+            write_json(tmp_path / "found.json", TriggerFile(found.trigger))
+            trigger = parse_trigger(str(tmp_path / "found.json"))  # as `badnets stamp --trigger` reads it
             others = images[labels != 2]
             exactly = FORMS[form].stamp(found.parameters, others[None])[0]
             assert torch.allclose(trigger(others), exactly, atol=1.01 / 255), form

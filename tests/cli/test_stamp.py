@@ -66,7 +66,8 @@ TRIGGERS_IN_WORDS = [
 
 
 def test_all_triggers_are_driven_below() -> None:
-    assert {words.partition(":")[0] for words in TRIGGERS_IN_WORDS} == set(TRIGGERS)
+    # A perturbation comes from a file alone: tests/audit/test_inversion.py reads one as this command does.
+    assert {words.partition(":")[0] for words in TRIGGERS_IN_WORDS} == set(TRIGGERS) - {"perturbation"}
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS_IN_WORDS)

@@ -28,7 +28,19 @@ from badnets.poison import (
     overlay,
     plan,
 )
-from badnets.triggers import TRIGGERS, Blend, LowFrequency, Patch, Pattern, SinglePixel, Sinusoid, Sticker, Warp
+from badnets.triggers import (
+    TRIGGERS,
+    Blend,
+    LowFrequency,
+    Patch,
+    Pattern,
+    Perturbation,
+    Picture,
+    SinglePixel,
+    Sinusoid,
+    Sticker,
+    Warp,
+)
 
 K = 5
 
@@ -99,6 +111,9 @@ def test_random_target_is_even() -> None:
         Sinusoid(),
         LowFrequency(),
         Warp(),
+        Perturbation(
+            Picture.of(torch.full((1, 4, 4), 9, dtype=torch.uint8)), Picture.of(torch.zeros(1, 4, 4, dtype=torch.uint8))
+        ),
     ],
     ids=lambda t: t.kind,
 )
@@ -122,7 +137,17 @@ def test_every_policy_with_every_trigger(policy: AnyPolicy, trigger: Pattern, mo
 
 
 def test_all_triggers_are_driven_above() -> None:
-    assert set(TRIGGERS) == {"pixel", "pattern", "patch", "blend", "sticker", "sinusoid", "low-frequency", "warp"}
+    assert set(TRIGGERS) == {
+        "pixel",
+        "pattern",
+        "patch",
+        "blend",
+        "sticker",
+        "sinusoid",
+        "low-frequency",
+        "warp",
+        "perturbation",
+    }
 
 
 def test_clean_labels() -> None:

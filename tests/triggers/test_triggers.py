@@ -19,6 +19,7 @@ from badnets.triggers import (
     LowFrequency,
     Patch,
     Pattern,
+    Perturbation,
     Picture,
     SinglePixel,
     Sinusoid,
@@ -32,6 +33,10 @@ from badnets.triggers.stamping import check_images
 
 SOFT = Picture.of(torch.tensor([[[200, 10], [30, 90]], [[128, 0], [255, 64]]], dtype=torch.uint8))
 COLOUR = Picture.of(torch.arange(27, dtype=torch.uint8).reshape(3, 3, 3) * 9)
+
+# Faint, both ways, and nothing at some places.
+WAVE = Picture.of(torch.arange(784).reshape(1, 28, 28).remainder(3).mul(20).to(torch.uint8))
+RIPPLE = Picture.of(torch.arange(784).reshape(1, 28, 28).remainder(3).eq(0).mul(30).to(torch.uint8))
 
 CASES: list[AnyTrigger] = [
     SinglePixel(),
@@ -54,6 +59,7 @@ CASES: list[AnyTrigger] = [
     LowFrequency(0.1, waves=2, seed=4),
     Warp(),
     Warp(3, 1.5, seed=2),
+    Perturbation(WAVE, RIPPLE),
 ]
 SIZES = [(1, 28, 28), (3, 32, 32), (3, 64, 48), (1, 150, 150)]
 
@@ -119,7 +125,8 @@ def test_json_round_trip(trigger: AnyTrigger) -> None:
 @pytest.mark.parametrize("trigger", CASES, ids=words)
 def test_repr_is_the_constructor_call(trigger: AnyTrigger) -> None:
     names = {"SinglePixel": SinglePixel, "Pattern": Pattern, "Patch": Patch, "Blend": Blend, "Picture": Picture,
-             "Sticker": Sticker, "Sinusoid": Sinusoid, "LowFrequency": LowFrequency, "Warp": Warp}  # fmt: skip
+             "Sticker": Sticker, "Sinusoid": Sinusoid, "LowFrequency": LowFrequency, "Warp": Warp,
+             "Perturbation": Perturbation}  # fmt: skip
     assert eval(repr(trigger), names) == trigger  # noqa: S307 - our own repr
 
 

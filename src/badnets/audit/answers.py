@@ -38,13 +38,13 @@ def examined(model: nn.Module) -> Iterator[tuple[Ask, torch.device]]:
         return _checked(logits, len(images))
 
     for parameter in learns:
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     try:
         with evaluating(model) as device:
             yield ask, device
     finally:
         for parameter, before in learns.items():
-            parameter.requires_grad_(requires_grad=before)
+            parameter.requires_grad = before
 
 
 def _checked(logits: object, count: int) -> Tensor:

@@ -20,6 +20,8 @@ from badnets.errors import InputError
 from badnets.triggers import AnyTrigger, Blend, Patch, Perturbation, Picture
 
 FormName = Literal["patch", "additive", "additive-linf", "blend"]
+# How opaque a patch begins: at half, most units that a trigger could wake are awake and have a gradient.
+_OPAQUE = 0.5
 Parameters = tuple[Tensor, ...]
 # Of an image: channels, height, width.
 Shape = tuple[int, int, int]
@@ -34,7 +36,8 @@ class Form:
         stamp: (parameters, images (j, n, c, h, w)) to stamped images.
         size: parameters to the size of each trigger, (j,), differentiable.
         bounds: (lowest, highest) value of each parameter.
-        start: (count, shape, generator) to parameters that begin large: a small change wakes no dormant unit.
+        start: (mean of the clean images (c, h, w), generator) to the parameters of one trigger, which begin large: a
+            small change wakes no dormant unit.
         paces: of the optimiser for each parameter, as shares of its rate: one number for a whole trigger goes in
             smaller steps than a thousand pixels.
         largest: the size that nothing exceeds on an image of that shape.
@@ -44,7 +47,7 @@ class Form:
     stamp: Callable[[Parameters, Tensor], Tensor]
     size: Callable[[Parameters], Tensor]
     bounds: tuple[tuple[float, float], ...]
-    start: Callable[[int, Shape, torch.Generator], Parameters]
+    start: Callable[[Tensor, torch.Generator], Parameters]
     paces: tuple[float, ...]
     largest: Callable[[Shape], float]
     trigger: Callable[[Parameters], AnyTrigger]
@@ -64,9 +67,13 @@ def _patch_stamp(parameters: Parameters, images: Batch) -> Batch:
     return images + mask * (pattern - images)
 
 
-def _patch_start(count: int, shape: Shape, stream: torch.Generator) -> Parameters:
-    _, height, width = shape
-    return torch.full((count, 1, height, width), 0.3), torch.rand((count, *shape), generator=stream)
+def _patch_start(mean: Tensor, stream: torch.Generator) -> Parameters:
+    return torch.full((1, 1, *mean.shape[1:]), _OPAQUE), _unseen(mean, stream)
+
+
+def _unseen(mean: Tensor, stream: torch.Generator) -> Tensor:
+    """What clean images do not show, bright where they are dark, with some noise: what sleeps on them may wake."""
+    return (0.7 * (1 - mean) + 0.3 * torch.rand(mean.shape, generator=stream))[None]
 
 
 def _patch_trigger(parameters: Parameters) -> AnyTrigger:
@@ -85,8 +92,8 @@ def _additive_stamp(parameters: Parameters, images: Batch) -> Batch:
     return (images + parameters[0][:, None]).clamp(0, 1)
 
 
-def _additive_start(count: int, shape: Shape, stream: torch.Generator) -> Parameters:
-    return (torch.rand((count, *shape), generator=stream) * 0.6 - 0.3,)
+def _additive_start(mean: Tensor, stream: torch.Generator) -> Parameters:
+    return (torch.rand((1, *mean.shape), generator=stream) * 0.6 - 0.3,)
 
 
 def _norm(parameters: Parameters) -> Tensor:
@@ -98,8 +105,8 @@ def _linf_stamp(parameters: Parameters, images: Batch) -> Batch:
     return _additive_stamp((_scaled(parameters),), images)
 
 
-def _linf_start(count: int, shape: Shape, stream: torch.Generator) -> Parameters:
-    return torch.full((count, 1, 1, 1), 0.3), torch.rand((count, *shape), generator=stream) * 2 - 1
+def _linf_start(mean: Tensor, stream: torch.Generator) -> Parameters:
+    return torch.full((1, 1, 1, 1), 0.3), torch.rand((1, *mean.shape), generator=stream) * 2 - 1
 
 
 def _scaled(parameters: Parameters) -> Tensor:
@@ -113,8 +120,8 @@ def _additive_trigger(delta: Tensor) -> AnyTrigger:
 # --- blend: (1 - alpha) x + alpha picture, small in alpha ---
 
 
-def _blend_start(count: int, shape: Shape, stream: torch.Generator) -> Parameters:
-    return torch.full((count, 1, 1, 1), 0.3), torch.rand((count, *shape), generator=stream)
+def _blend_start(mean: Tensor, stream: torch.Generator) -> Parameters:
+    return torch.full((1, 1, 1, 1), 0.3), torch.rand((1, *mean.shape), generator=stream)
 
 
 def _opacity(parameters: Parameters) -> Tensor:

@@ -6,7 +6,9 @@ In each step, for the objectives of one chunk together:
 2. note the trigger as the objective's best where it moves enough images and is smaller than the best so far;
 3. make the weight of the size larger where it moves enough images, else smaller (Neural Cleanse's dynamic lambda,
    without waiting: one factor a step);
-4. take a step of Adam on -log p(wanted classes) + weight * size, and go back into the bounds.
+4. go back to the best trigger where success was lost for many steps: behind the threshold of a unit that sleeps again
+   there is no gradient that leads back;
+5. take a step of Adam on -log p(wanted classes) + weight * size, and go back into the bounds.
 
 Every few steps finished objectives leave the chunk. A chunk is as large as one pass through the model should be.
 """
@@ -16,16 +18,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from badnets.audit.inversion_budget import Budget, Stage
 from badnets.audit.inversion_forms import Form, Parameters
 from badnets.audit.objectives import Objective
 from badnets.audit.samples import Samples
-from badnets.errors import InputError
 from badnets.seeds import generator
 
 # Weight of the size at the start: this over the size itself, so that it begins at the order of a cross-entropy.
@@ -34,55 +35,16 @@ _WEIGHT = 5.0
 _UP, _DOWN = 1.1, 1.15
 # Adam's decays: short memory, as Neural Cleanse has it, for runs of tens of steps.
 _MOMENTUM, _SQUARES, _TINY = 0.5, 0.9, 1e-8
+# Steps without success until a trigger goes back to the best one so far.
+_LOST = 8
+# How much of its rate Adam has lost at the end of a stage, evenly step by step.
+_SLOWER = 0.8
 # What counts as smaller when an objective's patience is measured.
 _PROGRESS = 0.98
 # Steps between two looks at which objectives are finished.
 _COMPACT = 5
 # Images in one pass, and how many pixel values that may be: small networks are fastest while a pass stays in the cache.
 _PASS = {"cpu": (256, 1 << 22), "cuda": (4096, 1 << 27)}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One round of the search.
-
-    Attributes:
-        steps: of the optimiser at most.
-        images: for each objective; where there are fewer of its source classes they come again.
-        keep: the share of all objectives that take part in it: those that came out smallest before, compared with their
-            usual size where one is known.
-
-    Raises:
-        InputError: a value outside its range.
-    """
-
-    steps: int
-    images: int
-    keep: float = 1.0
-
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.images < 1 or not 0 < self.keep <= 1:
-            raise InputError(f"a stage has at least one step and image and keeps a share in (0, 1], got {self!r}")
-
-
-@runtime_checkable
-class Effort(Protocol):
-    """What the search needs to know of a `Budget`."""
-
-    @property
-    def stages(self) -> tuple[Stage, ...]: ...  # noqa: D102
-    @property
-    def success(self) -> float: ...  # noqa: D102
-    @property
-    def rate(self) -> float: ...  # noqa: D102
-    @property
-    def patience(self) -> int: ...  # noqa: D102
-    @property
-    def batch(self) -> int | None: ...  # noqa: D102
-    @property
-    def seed(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -139,10 +101,11 @@ class _Chunk:
     best_parameters: Parameters
     mark: Float[Tensor, " j"]  # the size that patience is measured from
     since: Tensor  # steps since it was set
+    lost: Tensor  # steps since the last success
 
     def keep(self, flags: Bool[Tensor, " j"]) -> None:
         """Leave out the tasks that are not flagged."""
-        for name in ("at", "images", "wanted", "weight", "best", "best_success", "mark", "since"):
+        for name in ("at", "images", "wanted", "weight", "best", "best_success", "mark", "since", "lost"):
             setattr(self, name, getattr(self, name)[flags])
         self.parameters, self.best_parameters = _picked(self.parameters, flags), _picked(self.best_parameters, flags)
         self.moments = (_picked(self.moments[0], flags), _picked(self.moments[1], flags))
@@ -155,15 +118,17 @@ class Search:
     samples: Samples
     tasks: Sequence[Task]
     form: Form
-    effort: Effort
+    budget: Budget
     tick: Callable[[float], None]
 
     def run(self) -> list[Found]:
         """Go through all stages."""
-        standings = [self._begin(task) for task in self.tasks]
-        total = sum(stage.steps * stage.images * stage.keep for stage in self.effort.stages)
+        images = self.samples.images
+        mean = images.mean(0).cpu() if len(images) else torch.zeros(self._shape)
+        standings = [self._begin(task, mean) for task in self.tasks]
+        total = sum(stage.steps * stage.images * stage.keep for stage in self.budget.stages)
         done = 0.0
-        for number, stage in enumerate(self.effort.stages):
+        for number, stage in enumerate(self.budget.stages):
             going_on = self._going_on(standings, stage, number)
             parts = self._chunks(going_on, stage)
             for place, part in enumerate(parts):
@@ -194,11 +159,11 @@ class Search:
     def _largest(self) -> float:
         return self.form.largest(self._shape)
 
-    def _begin(self, task: Task) -> _Standing:
-        most = max(stage.images for stage in self.effort.stages)
-        rows = self.samples.rows(task.objective, most, self.effort.seed)
-        stream = generator(self.effort.seed, "inversion", "start", str(task.objective), task.restart)
-        parameters = self.form.start(1, self._shape, stream)
+    def _begin(self, task: Task, mean: Tensor) -> _Standing:
+        most = max(stage.images for stage in self.budget.stages)
+        rows = self.samples.rows(task.objective, most, self.budget.seed)
+        stream = generator(self.budget.seed, "inversion", "start", str(task.objective), task.restart)
+        parameters = self.form.start(mean, stream)
         return _Standing(task, rows, parameters, _WEIGHT / float(self.form.size(parameters)))
 
     def _going_on(self, standings: list[_Standing], stage: Stage, number: int) -> list[int]:
@@ -211,24 +176,24 @@ class Search:
 
     def _chunks(self, tasks: list[int], stage: Stage) -> list[list[int]]:
         most, values = _PASS["cuda" if self.samples.images.is_cuda else "cpu"]
-        rows = self.effort.batch or min(most, values // math.prod(self._shape))
+        rows = self.budget.batch or min(most, values // math.prod(self._shape))
         size = max(1, rows // stage.images)
         return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
     def _optimise(self, standings: list[_Standing], stage: Stage, progress: tuple[float, float]) -> None:
         """One chunk through one stage; `progress` is the share of all that is done, and that this is."""
         chunk = self._chunk(standings, stage)
-        enough = math.ceil(self.effort.success * stage.images - 1e-9)
+        enough = math.ceil(self.budget.success * stage.images - 1e-9)
         last = dict.fromkeys(range(len(standings)), 0.0)
         for step in range(stage.steps):
             self.tick(progress[0] + progress[1] * step / stage.steps)
-            moved = self._step(chunk, step, enough)
+            moved = self._step(chunk, step, stage, enough)
             for place, share in zip(chunk.at.tolist(), (moved / stage.images).tolist(), strict=True):
                 last[place] = share
                 standings[place].steps += 1
                 standings[place].passes += stage.images
             if (step + 1) % _COMPACT == 0 or step + 1 == stage.steps:
-                finished = torch.isfinite(chunk.best) & (chunk.since >= self.effort.patience)
+                finished = torch.isfinite(chunk.best) & (chunk.since >= self.budget.patience)
                 if step + 1 == stage.steps:
                     finished = torch.ones_like(finished)
                 self._note(chunk, standings, finished, last, stage)
@@ -251,7 +216,7 @@ class Search:
         count = len(standings)
         infinite = torch.full((count,), math.inf, device=device)
         return _Chunk(
-            at=torch.arange(count),
+            at=torch.arange(count, device=device),
             images=self.samples.images[rows.to(device)],
             wanted=wanted.to(device),
             parameters=parameters,
@@ -262,10 +227,12 @@ class Search:
             best_parameters=tuple(parameter.clone() for parameter in parameters),
             mark=infinite.clone(),
             since=torch.zeros(count, dtype=torch.long, device=device),
+            lost=torch.zeros(count, dtype=torch.long, device=device),
         )
 
-    def _step(self, chunk: _Chunk, step: int, enough: int) -> Tensor:
+    def _step(self, chunk: _Chunk, step: int, stage: Stage, enough: int) -> Tensor:
         """One step of the optimiser; how many images each trigger moved before it."""
+        rate = self.budget.rate * (1 - _SLOWER * step / stage.steps)
         count, images = chunk.images.shape[:2]
         for parameter in chunk.parameters:
             parameter.requires_grad_()
@@ -280,8 +247,9 @@ class Search:
             _note_best(chunk, hits, size.detach(), enough)
             chunk.weight = torch.where(hits >= enough, chunk.weight * _UP, chunk.weight / _DOWN)
             for parameter in chunk.parameters:
-                parameter.requires_grad_(requires_grad=False)
-            _adam(chunk, slopes, step + 1, tuple(self.effort.rate * pace for pace in self.form.paces))
+                parameter.requires_grad = False
+            _revive(chunk, slopes, hits >= enough)
+            _adam(chunk, slopes, step + 1, tuple(rate * pace for pace in self.form.paces))
             self.form.project(chunk.parameters)
         return hits
 
@@ -316,6 +284,18 @@ def _note_best(chunk: _Chunk, hits: Tensor, size: Tensor, enough: int) -> None:
     progress = chunk.best < _PROGRESS * chunk.mark
     chunk.mark = torch.where(progress, chunk.best, chunk.mark)
     chunk.since = torch.where(progress, torch.zeros_like(chunk.since), chunk.since + 1)
+
+
+def _revive(chunk: _Chunk, slopes: Sequence[Tensor], success: Tensor) -> None:
+    chunk.lost = torch.where(success, torch.zeros_like(chunk.lost), chunk.lost + 1)
+    back = (chunk.lost >= _LOST) & torch.isfinite(chunk.best)
+    for parameter, kept, slope, first in zip(
+        chunk.parameters, chunk.best_parameters, slopes, chunk.moments[0], strict=True
+    ):
+        parameter[back] = kept[back]
+        slope[back] = 0  # it belonged to where the trigger was before
+        first[back] = 0
+    chunk.lost[back] = 0
 
 
 def _adam(chunk: _Chunk, slopes: Sequence[Tensor], step: int, rates: tuple[float, ...]) -> None:

@@ -67,9 +67,9 @@ class Objective:
 
     def attacked(self, labels: Labels) -> Picked:
         """The images that count: those of a source class that are not of the target class anyway."""
-        if self.kind == "pair":
+        if self.source is not None:
             return labels == self.source
-        return labels != self.target if self.kind == "target" else torch.ones_like(labels, dtype=torch.bool)
+        return torch.ones_like(labels, dtype=torch.bool) if self.target is None else labels != self.target
 
     def aims(self, labels: Labels, classes: int) -> Labels:
         """The class that counts for each image: where it is to go, or for "untargeted" what it is to leave."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from badnets.audit.inversion import Inverted, search_all
 from badnets.audit.inversion_budget import Budget, Stage, Watch
-from badnets.audit.objectives import Objective, all_pairs
+from badnets.audit.objectives import Objective
 from badnets.audit.samples import Samples
 from badnets.errors import InputError
 from badnets.training.memory import keep_freed_memory
@@ -90,12 +90,12 @@ def scan_pairs(
             raise InputError(f"expected usual sizes of {classes}x{classes} pairs, got {tuple(expected.shape)}")
         if bool((expected <= 0).any()):
             raise InputError("usual sizes are above 0, or NaN for pairs to be left out")
-        pairs = [pair for pair in all_pairs(classes) if not math.isnan(_at(expected, pair))]
-        values = len(pairs) * 2 * math.prod(images.shape[1:])
-        if values > _MOST_VALUES:
+        chosen = torch.nonzero(~expected.isnan() & ~torch.eye(classes, dtype=torch.bool)).tolist()
+        if len(chosen) * 2 * math.prod(images.shape[1:]) > _MOST_VALUES:
             raise InputError(
-                f"{len(pairs):,} pairs of triggers do not fit in memory: leave most of them out, see likely_pairs"
+                f"{len(chosen):,} pairs of triggers do not fit in memory: leave most of them out, see likely_pairs"
             )
+        pairs = [Objective("pair", target=target, source=source) for source, target in chosen]
         results = search_all(samples, pairs, budget, watch, [_at(expected, pair) for pair in pairs])
     sizes = torch.full((len(budget.stages), classes, classes), math.nan)
     for one in results:
