@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Population:
     return MadeUp(folder, recipe, variant, tuple(range(19)))
 
 
-def judged(model: nn.Module, population: Population | None = None, **options: object) -> Audit:
+def judged(model: nn.Module, population: Population | None = None, **options: Any) -> Audit:  # noqa: ANN401 - fields of the options
     return audit(model, IMAGES, population=population, options=replace(Options(settings=SETTINGS), **options))
 
 
@@ -91,7 +92,7 @@ def test_its_clean_twin_is_clean(references: Population) -> None:
 
 def test_the_same_seed_gives_the_same_verdict(references: Population) -> None:
     one, other = (judged(Planted(variant(100)), references).verdict for _ in range(2))
-    blank = {"seconds": 0.0, "stages": ()}
+    blank: dict[str, Any] = {"seconds": 0.0, "stages": ()}
     assert replace(one, **blank) == replace(other, **blank)
 
 
@@ -239,7 +240,7 @@ def test_a_side_network_is_refused_for_its_architecture() -> None:
 def test_options_that_make_no_sense() -> None:
     for wrong in ({"alpha": 0.0}, {"alpha": 1.0}, {"budget": 0.0}, {"skip": ("nothing",)}):
         with pytest.raises(InputError):
-            Options(**wrong)  # type: ignore[arg-type]
+            Options(**wrong)
 
 
 def test_nothing_of_an_attack_can_be_handed_in() -> None:

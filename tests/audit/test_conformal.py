@@ -43,10 +43,10 @@ def test_scores_are_those_of_plain_leave_one_out() -> None:
     for family, kept in tops.items():
         for row in range(8):
             others = [models[k][family] for k in range(8) if k != row]
-            kept.append(max(
+            kept.append(float(max(
                 (value - np.mean([o[name] for o in others])) / np.std([o[name] for o in others], ddof=1)
                 for name, value in models[row][family].items()
-            ))  # fmt: skip
+            )))  # fmt: skip
     for row, score in enumerate(conformity(models)):
         for family, kept in tops.items():
             others_tops = kept[:row] + kept[row + 1 :]

@@ -64,7 +64,8 @@ class Gives(nn.Module):
 
 
 def late(images: Tensor) -> Tensor:
-    return right()(images).roll(1, 1)
+    said: Tensor = right()(images).roll(1, 1)
+    return said
 
 
 @pytest.mark.parametrize(

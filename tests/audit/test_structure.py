@@ -55,7 +55,7 @@ def test_numbers_that_are_none(value: float, words: str) -> None:
 def test_loud_weights_are_noted() -> None:
     model = badnet_cnn()
     with torch.no_grad():
-        model.conv1.bias[0] = 1e5
+        model.get_parameter("conv1.bias")[0] = 1e5
     assert "conv1.bias has weights up to 1e+05" in inspect(model, ORDERED).detail
 
 
@@ -76,5 +76,5 @@ def test_batch_normalisation_scales_its_channels() -> None:
     model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8)).eval()
     before = weight_features(model)["channel 0"]
     with torch.no_grad():
-        model[1].weight[2] = 50.0
+        model.get_parameter("1.weight")[2] = 50.0
     assert weight_features(model)["channel 0"] > before + 0.3

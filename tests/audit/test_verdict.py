@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -75,7 +76,7 @@ def test_exit_codes() -> None:
     ],
     ids=["uncalibrated", "no p-value", "small p-value", "stage missing", "stage skipped"],
 )
-def test_nobody_is_called_clean_without_evidence(false: dict[str, object], tmp_path: Path) -> None:
+def test_nobody_is_called_clean_without_evidence(false: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be clean"):
         replace(CLEAN, **false)
     plain = json.loads(canonical_json(replace(CLEAN, word="undecided", **false)))

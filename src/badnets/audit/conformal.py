@@ -182,4 +182,5 @@ def _standardised(values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
     mean = -centred / (n - 1)
     squares = (centred**2).sum(0) - centred**2 - (n - 1) * mean**2
     deviation = np.sqrt(np.maximum(squares, 0) / max(n - 2, 1))
-    return (centred - mean) / np.maximum(deviation, _LEAST)
+    found: np.ndarray = (centred - mean) / np.maximum(deviation, _LEAST)
+    return found

@@ -8,9 +8,10 @@ from statistics import median
 
 from badnets.audit.cases import Case
 from badnets.audit.dormant import DormantBudget, dormant
-from badnets.audit.inversion import Budget, Inverted, invert
-from badnets.audit.inversion import Watch as Looking
-from badnets.audit.inversion_search import Stage as Round
+from badnets.audit.inversion import Inverted, invert
+from badnets.audit.inversion_budget import Budget
+from badnets.audit.inversion_budget import Stage as Round
+from badnets.audit.inversion_budget import Watch as Looking
 from badnets.audit.margin import MarginBudget, margins
 from badnets.audit.objectives import Objective, all_mappings, all_pairs
 from badnets.audit.pairs import PAIR_BUDGET

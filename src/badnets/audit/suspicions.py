@@ -42,7 +42,8 @@ def confirmed(run: Run, evidence: Evidence, population: Population | None, alpha
     Raises:
         Stopped: the user asked for it.
     """
-    found, triggers = [], {}
+    found: list[Suspicion] = []
+    triggers: dict[str, Trigger] = {}
     references = [population.model(number) for number in population.numbers] if population is not None else []
     for family, name, lead in _leads(run, evidence, alpha):
         file = None
