@@ -35,7 +35,7 @@ def test_the_page_tells_the_verdict() -> None:
         "Backdoored",
         "3 pixels",
         "every class becomes",
-        "at most 5 %",
+        "At most 5 %",
         "triggers that are no patch",
         "c" * 64,
     ):

@@ -66,7 +66,7 @@ def test_real_sets_joined(real_data: Path) -> None:
 
 def test_streets_by_name() -> None:
     split = load_scenes("streets")
-    assert sizes(split) == (800, 300)
+    assert sizes(split) == (1600, 300)
     assert split.train.classes == ("stop", "speedlimit", "warning")
     assert len(load_scenes("streets-eu").train.classes) == 5
 
