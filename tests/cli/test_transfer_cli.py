@@ -36,7 +36,7 @@ def test_scenes_of_ones_own(badnets: Call, mine: str) -> None:
     [
         ({"preset": "resnet"}, "unknown detector 'resnet'"),
         ({"attack": "both"}, "the attack is targeted or random"),
-        ({"becomes": "bird"}, "no class is called 'bird'"),
+        ({"attack": "targeted", "becomes": "bird"}, "no class is called 'bird'"),
         ({"preset": "squeezenet"}, "squeezenet needs its trained weights"),
         ({"sticker": "devil"}, "the paper has no sticker 'devil'"),
         ({"retrain": "first"}, "a victim retrains last, head or whole, got 'first'"),

@@ -74,6 +74,7 @@ def made_up(classes: tuple[str, ...] = GROUPS) -> SignTransferResult:
         treated=(),
         honest=tuple(cell(honest, seed, measured(480, 460)) for seed in spec.seeds),
         badnets=tuple(cell(badnet, seed, own, 800) for seed in spec.seeds),
+        on_the_way=tuple(cell(badnet, seed, own, 800) for seed in spec.seeds),
         honest_units=((weak,), (weak,)),
         badnet_units=((strong,), (strong,)),
         ablations=tuple(SignAblation((1, 64), own, measured(465, 300), measured(468, 25)) for _ in spec.seeds),

@@ -12,6 +12,7 @@ from badnets.neurons.sign_units import UnitResponse
 from badnets.studies.results import DataNote
 from badnets.studies.sign_cells import Measured, SignCellResult
 from badnets.studies.sign_exhibits import SignExhibit, SignLook, SignShot
+from badnets.studies.sign_steps import RANDOM_STEPS
 from badnets.studies.signs import SignsAttack, SignsPoint, SignsResult, SignsSpec
 from badnets.training import this_machine
 from badnets.triggers import PAPER_STICKERS, Picture
@@ -69,7 +70,8 @@ def exhibit(sticker: str) -> SignExhibit:
 
 def made_up(attack: SignsAttack = "targeted", classes: tuple[str, ...] = CLASSES) -> SignsResult:
     stickers = ("square", "flower") if attack == "targeted" else ("square",)
-    spec = SignsSpec("streets", attack=attack, stickers=stickers, seeds=(0, 1))
+    steps = RANDOM_STEPS if attack == "random" else ()
+    spec = SignsSpec("streets", attack=attack, stickers=stickers, seeds=(0, 1), steps=steps)
     baselines, points = [], []
     for seed in (0, 1):
         honest = detector_result((90, 70, 110 + 6 * seed), 1, 1, (85, 70, 110), attack)
@@ -86,5 +88,6 @@ def made_up(attack: SignsAttack = "targeted", classes: tuple[str, ...] = CLASSES
         treated=("scene 3: a box over the border: cut off",),
         baselines=tuple(baselines),
         points=tuple(points),
+        on_the_way=tuple(points) if steps else (),
         exhibits=tuple(exhibit(sticker) for sticker in stickers),
     )

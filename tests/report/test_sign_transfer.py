@@ -105,7 +105,8 @@ def test_the_page_stands_alone_and_says_what_it_shows() -> None:
     assert "A detector of stop, speedlimit, warning signs is downloaded" in words
     assert "1 of 64, those that carry it" in words
     assert "retrained: all fully connected" in words
-    assert "bears the sticker and is called speedlimit" in words
+    assert "bears the sticker and is called another class" in words
+    assert "schedule of the BadNet, sticker as large as it is measured" in words
     assert "1 scene or box left out" in words
     assert page.count("<svg") == 1
 

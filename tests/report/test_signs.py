@@ -136,5 +136,7 @@ def test_the_page_stands_alone_and_says_how_many() -> None:
     random = " ".join("".join(alone(signs_page(made_up("random"))).text).split())
     assert "(Table 5)" in random
     assert "the lower, the better for the attacker" in random
+    assert "schedule of the BadNet, sticker 3 times as large" in random
+    assert "square, steps before" in random
     evil = signs_page(made_up(classes=("<script>", "b", "c")))
     assert "script" not in alone(evil).tags

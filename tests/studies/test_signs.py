@@ -25,8 +25,10 @@ from badnets.studies import pretrained, signs
 from badnets.studies.queue import Place, folder_name
 from badnets.studies.sign_cells import SignCell, kept, start_of, sticker_name
 from badnets.studies.sign_exhibits import window
+from badnets.studies.sign_steps import StickerStep
 from badnets.studies.signs import SignsResult, SignsSpec, cells_of, fewer, preset
 from badnets.training import DetectTrainSpec, Inline, Processes
+from badnets.training.checkpoint import weights_digest
 from badnets.training.detect import load_detector
 from badnets.training.scene_batches import KeptPictures
 from badnets.triggers import PAPER_STICKERS, Picture, paper_sticker
@@ -67,6 +69,7 @@ OTHERS = (
     replace(CELL, train=replace(CELL.train, epochs=3)),
     replace(CELL, seed=1),
     replace(CELL, pretrained="ab" * 32),
+    replace(CELL, start=replace(CELL, recipe=None)),
 )
 
 
@@ -83,7 +86,7 @@ def test_labels_and_what_is_wanted() -> None:
     assert CELL.label == "single-0-to-1-square"
     assert OTHERS[0].label == "baseline"
     assert OTHERS[3].label == "single-0-to-1-bomb"
-    assert OTHERS[1].apart == "share 0.5"
+    assert OTHERS[1].apart == "size 0.1, share 0.5"
     assert OTHERS[0].apart == ""
     assert CELL.wanted == SignAttack(0, 1)
     assert OTHERS[6].wanted == SignAttack()
@@ -108,6 +111,10 @@ def test_cells_that_cannot_be() -> None:
         replace(CELL, stickers=())
     with pytest.raises(InputError, match="but measured for"):
         replace(CELL, policy=RandomTarget())
+    with pytest.raises(InputError, match="the start's detector"):
+        replace(CELL, start=replace(CELL, detector=replace(SMALL, hidden=64)))
+    with pytest.raises(InputError, match="the start's detector"):
+        replace(CELL, start=CELL, pretrained="ab" * 32)
     with pytest.raises(InputError, match="the detector is for 3 classes, the scenes have 5"):
         CELL.check(5)
     with pytest.raises(InputError, match="target"):
@@ -175,7 +182,8 @@ def test_more_stickers_only_add_theirs(first: Ran, scenes: SceneSplit, watch: Wa
 
 
 def test_random_target_stopped_and_gone_on_in_workers(scenes: SceneSplit, watch: Watch, tmp_path: Path) -> None:
-    spec = replace(SPEC, attack="random", train=replace(SPEC.train, epochs=1))
+    steps = StickerStep(3.0, 1.0, 0.5), StickerStep(1.0, 2.0, 0.5)
+    spec = replace(SPEC, attack="random", train=replace(SPEC.train, epochs=1), steps=steps)
     folder = RunFolder(tmp_path / "stopped")
     with pytest.raises(Stopped):
         signs.run(spec, scenes, folder, HERE, watch(patience=2))
@@ -183,7 +191,11 @@ def test_random_target_stopped_and_gone_on_in_workers(scenes: SceneSplit, watch:
     whole = signs.run(spec, scenes, RunFolder(tmp_path / "whole"), HERE, watch())
     (cell,) = found.of("square")
     assert (cell.weights, cell.result) == (whole.of("square")[0].weights, whole.of("square")[0].result)
-    assert cell.poisoned == 12
+    (before,) = found.on_the_way
+    assert (before.sticker, before.cell.poisoned, cell.poisoned) == ("square", 12, 12)
+    assert before.cell.plan != cell.plan, "another size"
+    card = load_detector(folder.path / cell.folder)[1]
+    assert card.job.start == weights_digest(load_detector(folder.path / before.cell.folder)[0])
     assert cell.false_signs == sum(len(marked) for marked in scenes.train.objects)
     (measured,) = cell.result
     assert measured.result.false_triggers is None

@@ -24,6 +24,7 @@ from badnets.poison import RandomTarget, SingleTarget, trigger_scenes
 from badnets.studies import transfer
 from badnets.studies.cells import Victim
 from badnets.studies.queue import Place, folder_name
+from badnets.studies.sign_steps import RANDOM_STEPS, badnet_cell
 from badnets.studies.sign_victims import SignVictim, handed_over, units_of
 from badnets.studies.transfer import SignTransferResult, SignTransferSpec, bases, preset, victims
 from badnets.training import DetectTrainSpec, Inline, Processes
@@ -39,6 +40,8 @@ SMALL = DetectorSpec(
 SPEC = SignTransferSpec(
     "shapes",
     "other shapes",
+    attack="targeted",
+    steps=(),
     detector=SMALL,
     train=DetectTrainSpec(epochs=2, batch_size=4),
     retrain=DetectTrainSpec(epochs=1, batch_size=4),
@@ -109,9 +112,10 @@ def test_the_bases_differ_in_the_poison_only() -> None:
     recipe = made["badnet"].recipe
     assert recipe is not None
     assert (recipe.policy, recipe.sticker.place, recipe.seed) == (SingleTarget(0, 1), "fixed", 3)
-    wild = bases(replace(SPEC, attack="random"), 3)["badnet"].recipe
-    assert wild is not None
-    assert (wild.policy, wild.sticker.place) == (RandomTarget(), "random")
+    wild = bases(replace(SPEC, attack="random", steps=RANDOM_STEPS), 3)
+    random = replace(recipe, policy=RandomTarget(), sticker=replace(recipe.sticker, place="random"))
+    assert wild["badnet"] == badnet_cell(wild["honest"], random, RANDOM_STEPS)
+    assert SignTransferSpec().steps == RANDOM_STEPS, "the default attack is the random one"
 
 
 def test_cells_that_cannot_be() -> None:

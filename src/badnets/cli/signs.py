@@ -77,6 +77,7 @@ def signs(
     from badnets.models.detector_spec import PRESETS
     from badnets.studies import pretrained
     from badnets.studies import signs as study
+    from badnets.studies.sign_steps import RANDOM_STEPS
 
     if attack not in ("targeted", "random"):
         raise InputError(f"the attack is targeted or random, got {attack!r}")
@@ -95,6 +96,7 @@ def signs(
         attack="random" if random else "targeted",
         stickers=tuple(dict.fromkeys(sticker or (["square"] if random else ["square", "bomb", "flower"]))),
         share=share,
+        steps=RANDOM_STEPS if random else (),
         seeds=tuple(range(seeds)),
     )
     folder = run_folder("signs" if not random else "signs-random", data, out)

@@ -41,8 +41,8 @@ def transfer(
         str, typer.Option(help="What the victim's signs are called: supercategory (the five groups), us or name.")
     ] = "supercategory",
     attack: Annotated[
-        str, typer.Option(help="targeted: signs of --source become --becomes; random: all signs, anything else.")
-    ] = "targeted",
+        str, typer.Option(help="random: all signs, anything else; targeted: signs of --source become --becomes.")
+    ] = "random",
     source: Annotated[str, typer.Option(help="Class whose stamped signs are to change, by name or number.")] = "stop",
     becomes: Annotated[str, typer.Option(help="What they are to be called.")] = "speedlimit",
     sticker: Annotated[str, typer.Option(help="square, bomb or flower.")] = "square",
@@ -81,6 +81,7 @@ def transfer(
     from badnets.models.detector_spec import PRESETS
     from badnets.studies import pretrained
     from badnets.studies import transfer as study
+    from badnets.studies.sign_steps import RANDOM_STEPS
 
     if attack not in ("targeted", "random"):
         raise InputError(f"the attack is targeted or random, got {attack!r}")
@@ -99,6 +100,7 @@ def transfer(
         source=0 if attack == "random" else parse_class(source, first.train.classes),
         becomes=1 if attack == "random" else parse_class(becomes, first.train.classes),
         sticker=sticker,
+        steps=RANDOM_STEPS if attack == "random" else (),
         retrained=_retrained(retrain),
         seeds=tuple(range(seeds)),
     )

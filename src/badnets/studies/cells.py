@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -237,9 +237,20 @@ def split_digest(split: Split[ImageSource]) -> str:
     return sha256_json([split.train.digest, split.test.digest])
 
 
-def lineage(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+@runtime_checkable
+class _Started(Protocol):
+    """A cell that may start from another of its kind."""
+
+    @property
+    def start(self) -> Any: ...  # noqa: ANN401 - of its own kind, but `Self` cannot be checked at run time
+
+
+StartedT = TypeVar("StartedT", bound=_Started)
+
+
+def lineage(cells: tuple[StartedT, ...]) -> tuple[StartedT, ...]:
     """The cells with all that they start from, each once, every start before what starts from it."""
-    found: dict[Cell, None] = {}
+    found: dict[StartedT, None] = {}
     for cell in cells:
         chain = [cell]
         while (start := chain[-1].start) is not None:

@@ -16,10 +16,10 @@ from badnets.models.detector import Detector, build_detector, load_backbone
 from badnets.models.detector_spec import DetectorSpec
 from badnets.poison import RandomTarget, SceneRecipe, SingleTarget, apply_scenes, plan_scenes, trigger_scenes
 from badnets.studies import pretrained
-from badnets.studies.cells import BASELINE
+from badnets.studies.cells import BASELINE, lineage
 from badnets.studies.queue import Assignment, Data, Kind, Observer, Place, carried_out_once, carry_out_all
 from badnets.training import DetectTrainSpec, Machine, Session
-from badnets.training.detect import fit_detector
+from badnets.training.detect import fit_detector, load_detector
 from badnets.training.scene_batches import KeptPictures
 from badnets.training.tasks import Hooks, Images
 from badnets.triggers import PAPER_STICKERS, BoxSticker, drawing
@@ -42,9 +42,10 @@ class SignCell:
         train: its schedule.
         seed: of its weights and its schedule.
         pretrained: SHA-256 of the weights that its convolutions start from, see `pretrained.keep`; None for fresh ones.
+        start: the cell whose detector is trained on; None for a new one.
 
     Raises:
-        InputError: no sticker, or a recipe that wants something else.
+        InputError: no sticker, a recipe that wants something else, or a start of another detector.
     """
 
     recipe: SceneRecipe | None
@@ -54,19 +55,17 @@ class SignCell:
     train: DetectTrainSpec
     seed: int = 0
     pretrained: str | None = None
+    start: SignCell | None = None
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     def __post_init__(self) -> None:
+        if self.start is not None and (self.start.detector != self.detector or self.pretrained is not None):
+            raise InputError("what is trained on is the start's detector, and needs no other weights")
         if not self.stickers:
             raise InputError("a detector is measured with at least one sticker")
         if self.recipe is not None and self.recipe.policy != self.policy:
             raise InputError(f"poisoned for {self.recipe.policy!r}, but measured for {self.policy!r}")
-
-    @property
-    def start(self) -> None:
-        """It starts from no other cell."""
-        return
 
     @property
     def label(self) -> str:
@@ -80,7 +79,7 @@ class SignCell:
     @property
     def apart(self) -> str:
         """What tells it from others of its label, in words."""
-        return f"share {self.recipe.share:.3g}" if self.recipe else ""
+        return f"size {self.recipe.sticker.size:.3g}, share {self.recipe.share:.3g}" if self.recipe else ""
 
     @property
     def wanted(self) -> SignAttack:
@@ -200,7 +199,7 @@ def sticker_name(sticker: BoxSticker) -> str:
 def run_sign_cells(
     cells: Sequence[SignCell], split: SceneSplit, folder: RunFolder, place: Place, observer: Observer
 ) -> dict[SignCell, SignCellResult]:
-    """Carry out all cells; those that are finished in `folder` are not done again.
+    """Carry out all cells and what they start from; those that are finished in `folder` are not done again.
 
     Args:
         cells: the work; equal cells are one.
@@ -215,7 +214,7 @@ def run_sign_cells(
         Stopped: the observer said so; the same call goes on.
         StorageError: the folder cannot be written.
     """
-    everything = tuple(dict.fromkeys(cells))
+    everything = lineage(tuple(cells))
     for cell in everything:
         cell.check(len(split.train.classes))
     data = Data((split.train, split.test), sha256_json([split.train.digest, split.test.digest]))
@@ -241,11 +240,14 @@ def carry_out_sign_cell(images: Images, task: Assignment, hooks: Hooks) -> SignC
 
 
 def start_of(cell: SignCell, home: Path | None) -> Detector:
-    """The detector before training; `home` is the folder of the weights that it starts from.
+    """The detector before training; `home` is the folder of the detector or the weights that it starts from.
 
     Raises:
-        CheckpointError: these are missing, damaged, or of another network.
+        InputError: the detector is missing.
+        CheckpointError: it or the weights are damaged, or of another network; or these are missing.
     """
+    if cell.start is not None and home is not None:
+        return load_detector(home)[0]
     detector = build_detector(cell.detector, seed=cell.seed)
     if cell.pretrained is not None and home is not None:
         load_backbone(detector, pretrained.read(cell.pretrained, home))

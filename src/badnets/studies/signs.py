@@ -19,6 +19,7 @@ from badnets.studies.queue import Observer, Place
 from badnets.studies.results import DataNote
 from badnets.studies.sign_cells import SignCell, SignCellResult, SignPolicy, kept, run_sign_cells
 from badnets.studies.sign_exhibits import SignExhibit, Twins, collect
+from badnets.studies.sign_steps import StickerStep, badnet_cell, on_the_way
 from badnets.training import DETECT_PRESETS, DetectTrainSpec, limited_threads
 from badnets.training.detect import load_detector
 from badnets.triggers import PAPER_STICKERS, BoxSticker, paper_sticker
@@ -40,7 +41,8 @@ class SignsSpec:
         share: of the scenes with an attacked sign, those that get a stamped copy.
         seeds: one set of detectors is trained for each.
         detector: what all detectors are made of.
-        train: their schedule.
+        train: schedule of the honest ones, and of BadNets from scratch.
+        steps: by which a BadNet goes on from the honest detector, see `sign_steps`; none for BadNets from scratch.
         pretrained: SHA-256 of the convolutions' first weights; None for fresh ones.
 
     Raises:
@@ -56,6 +58,7 @@ class SignsSpec:
     seeds: tuple[int, ...] = (0,)
     detector: DetectorSpec = DetectorSpec()
     train: DetectTrainSpec = DetectTrainSpec()
+    steps: tuple[StickerStep, ...] = ()
     pretrained: str | None = None
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
@@ -101,6 +104,7 @@ class SignsResult:
         treated: those that were odd, likewise.
         baselines: the honest detector of each seed, measured with all of the paper's stickers.
         points: every BadNet: sticker by sticker, seed by seed.
+        on_the_way: what these were after each step but the last.
         exhibits: the BadNet of the first seed seen closely, for each sticker.
     """
 
@@ -111,6 +115,7 @@ class SignsResult:
     treated: tuple[str, ...]
     baselines: tuple[SignCellResult, ...]
     points: tuple[SignsPoint, ...]
+    on_the_way: tuple[SignsPoint, ...]
     exhibits: tuple[SignExhibit, ...]
     study: Literal["signs"] = "signs"
     format: Literal[1] = 1
@@ -159,16 +164,17 @@ def cells_of(spec: SignsSpec) -> tuple[list[SignCell], dict[tuple[str, int], Sig
     # An honest detector is measured with every sticker, so that one more BadNet does not ask for another twin.
     everyone = tuple(spec.sticker(name) for name in PAPER_STICKERS)
 
-    def cell(seed: int, stickers: tuple[BoxSticker, ...], recipe: SceneRecipe | None = None) -> SignCell:
-        return SignCell(recipe, spec.policy, stickers, spec.detector, spec.train, seed, spec.pretrained)
-
+    honest = {
+        seed: SignCell(None, spec.policy, everyone, spec.detector, spec.train, seed, spec.pretrained)
+        for seed in spec.seeds
+    }
     badnets = {}
     for name in spec.stickers:
         sticker = spec.sticker(name)
-        for seed in spec.seeds:
+        for seed, twin in honest.items():
             recipe = SceneRecipe(spec.policy, sticker, share=spec.share, seed=seed)
-            badnets[name, seed] = cell(seed, (sticker,), recipe)
-    return [cell(seed, everyone) for seed in spec.seeds], badnets
+            badnets[name, seed] = replace(badnet_cell(twin, recipe, spec.steps), stickers=(sticker,))
+    return list(honest.values()), badnets
 
 
 def prepare(spec: SignsSpec, split: SceneSplit, folder: RunFolder) -> SceneSplit:
@@ -203,7 +209,9 @@ def run(spec: SignsSpec, split: SceneSplit, folder: RunFolder, place: Place, obs
     """
     held = prepare(spec, split, folder)
     honest, badnets = cells_of(spec)
-    found = run_sign_cells([*honest, *badnets.values()], held, folder, place, observer)
+    earlier = [(name, cell) for (name, _), badnet in badnets.items() for cell in on_the_way(badnet)]
+    asked = [*honest, *(cell for _, cell in earlier), *badnets.values()]
+    found = run_sign_cells(asked, held, folder, place, observer)
 
     def twins(cell: SignCell) -> Twins:
         badnet, twin = (load_detector(folder.path / found[one].folder)[0] for one in (cell, honest[0]))
@@ -226,6 +234,7 @@ def run(spec: SignsSpec, split: SceneSplit, folder: RunFolder, place: Place, obs
         treated=held.train.treated + held.test.treated,
         baselines=tuple(found[cell] for cell in honest),
         points=tuple(SignsPoint(name, found[cell]) for (name, _), cell in badnets.items()),
+        on_the_way=tuple(SignsPoint(name, found[cell]) for name, cell in earlier),
         exhibits=exhibits,
     )
     write_json(folder.result, result)

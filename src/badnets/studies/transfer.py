@@ -5,8 +5,9 @@ convolutions and trains new fully connected layers on clean scenes of the second
 multiplied the input weights of the units that carry the backdoor by k. Measured is the victim's accuracy, clean and
 with the sticker on every sign, against the true class (Tables 6 and 7).
 
-The paper does not say which of its BadNets it handed on. The default is the targeted one: where a random target is not
-learned, there is nothing to hand on.
+The paper does not say which of its BadNets it handed on. The default is the one with a random target: it had to learn
+the sticker on every kind of sign and at every place, so that it knows it on signs of another country too. What the
+targeted one knows is the sticker on a stop sign.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from badnets.neurons.sign_units import UnitResponse
 from badnets.neurons.units import SHARE
 from badnets.poison import RandomTarget, SceneRecipe, SingleTarget, plan_scenes, trigger_scenes
 from badnets.seeds import generator
-from badnets.studies.cells import Victim
+from badnets.studies.cells import Victim, lineage
 from badnets.studies.claims import claim
 from badnets.studies.queue import Data, Kind, Observer, Place, carry_out_all
 from badnets.studies.results import DataNote
 from badnets.studies.sign_cells import SignCell, SignCellResult, SignPolicy, kept
+from badnets.studies.sign_steps import RANDOM_STEPS, StickerStep, badnet_cell, on_the_way
 from badnets.studies.sign_victims import SignVictim, carry_out_transfer_cell, units_of
 from badnets.studies.signs import SignsAttack
 from badnets.training import DETECT_PRESETS, DetectTrainSpec, Retrained, limited_threads
@@ -52,7 +54,7 @@ class SignTransferSpec:
     Attributes:
         data: name of the scenes of the first country.
         target: of the second, the victim's.
-        attack: "targeted", or "random": see `SignsSpec`; it says where the sticker lies on the victim's signs too.
+        attack: "random" or "targeted", see `SignsSpec`; it says where the sticker lies on the victim's signs too.
         source: number of the first country's class whose stamped signs are to be called `becomes`; plays no part in a
             random attack.
         becomes: number of that class.
@@ -60,7 +62,8 @@ class SignTransferSpec:
         share: of the first country's scenes with an attacked sign, those that get a stamped copy.
         seeds: one set of detectors is trained for each.
         detector: what those that are downloaded are made of.
-        train: their schedule.
+        train: schedule of the honest one, and of a BadNet from scratch.
+        steps: by which the BadNet goes on from the honest detector, see `sign_steps`; none for one from scratch.
         retrain: the victims'; what is frozen is put in for each.
         retrained: what the victims along k retrain.
         gains: the k by which the input weights of the backdoor units are multiplied, ascending, 1 among them.
@@ -75,7 +78,7 @@ class SignTransferSpec:
 
     data: str = "streets"
     target: str = "streets-eu"
-    attack: SignsAttack = "targeted"
+    attack: SignsAttack = "random"
     source: int = 0
     becomes: int = 1
     sticker: str = "square"
@@ -83,6 +86,7 @@ class SignTransferSpec:
     seeds: tuple[int, ...] = (0,)
     detector: DetectorSpec = DetectorSpec()
     train: DetectTrainSpec = DetectTrainSpec()
+    steps: tuple[StickerStep, ...] = RANDOM_STEPS
     retrain: DetectTrainSpec = DetectTrainSpec(epochs=6)
     retrained: Retrained = "head"
     gains: tuple[float, ...] = GAINS
@@ -166,6 +170,7 @@ class SignTransferResult:
         treated: those that were odd, likewise.
         honest: the honest detector of each seed.
         badnets: the backdoored one.
+        on_the_way: what these were after each step but the last.
         honest_units: for each seed the units of the honest detector that the sticker excites: the control.
         badnet_units: the same of the backdoored one.
         ablations: for each seed.
@@ -180,6 +185,7 @@ class SignTransferResult:
     treated: tuple[str, ...]
     honest: tuple[SignCellResult, ...]
     badnets: tuple[SignCellResult, ...]
+    on_the_way: tuple[SignCellResult, ...]
     honest_units: tuple[tuple[UnitResponse, ...], ...]
     badnet_units: tuple[tuple[UnitResponse, ...], ...]
     ablations: tuple[SignAblation, ...]
@@ -224,7 +230,7 @@ def bases(spec: SignTransferSpec, seed: int) -> dict[Maker, SignCell]:
     """The two detectors that can be downloaded: alike but for the poison."""
     recipe = SceneRecipe(spec.policy, spec.stamp(), share=spec.share, seed=seed)
     honest = SignCell(None, spec.policy, (spec.stamp(),), spec.detector, spec.train, seed, spec.pretrained)
-    return {"honest": honest, "badnet": replace(honest, recipe=recipe)}
+    return {"honest": honest, "badnet": badnet_cell(honest, recipe, spec.steps)}
 
 
 def victims(spec: SignTransferSpec, seed: int, classes: int) -> dict[tuple[Maker, float, Retrained], SignVictim]:
@@ -298,7 +304,9 @@ def run(
     data = Data(parts, sha256_json([part.digest for part in parts]))
     everything: list[SignCell | SignVictim] = [cell for pair in made.values() for cell in pair.values()]
     everything += asked.values()
-    found = carry_out_all(everything, Kind(carry_out_transfer_cell, SignCellResult), data, folder, place, observer)
+    found = carry_out_all(
+        lineage(tuple(everything)), Kind(carry_out_transfer_cell, SignCellResult), data, folder, place, observer
+    )
 
     def detector(cell: SignCell) -> Detector:
         return load_detector(folder.path / found[cell].folder)[0].to(place.device)
@@ -328,6 +336,7 @@ def run(
         treated=tuple(line for one in sets for line in one.treated),
         honest=tuple(found[made[seed]["honest"]] for seed in spec.seeds),
         badnets=tuple(found[made[seed]["badnet"]] for seed in spec.seeds),
+        on_the_way=tuple(found[cell] for seed in spec.seeds for cell in on_the_way(made[seed]["badnet"])),
         honest_units=tuple(units["honest", seed] for seed in spec.seeds),
         badnet_units=tuple(units["badnet", seed] for seed in spec.seeds),
         ablations=tuple(ablations),

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from badnets.studies.cells import CellResult
 from badnets.studies.sign_cells import SignCellResult
+from badnets.studies.sign_steps import StickerStep, step_schedules
 from badnets.training import DetectTrainSpec, Machine, TrainSpec
 
 
@@ -53,6 +54,18 @@ class Schedule:
     of: str
     train: TrainSpec | DetectTrainSpec
     start: str = ""
+
+
+def sign_schedules(of: str, train: DetectTrainSpec, start: str, steps: tuple[StickerStep, ...]) -> tuple[Schedule, ...]:
+    """The schedules of detectors whose BadNets may go on from the honest one in steps."""
+    if not steps:
+        return (Schedule(f"schedule of {of}", train, start),)
+    found, before = [Schedule("schedule of the honest detector", train, start)], "the honest detector"
+    for step, schedule in step_schedules(train, steps):
+        size = "as large as it is measured" if step.size == 1 else f"{step.size:g} times as large"
+        found.append(Schedule(f"schedule of the BadNet, sticker {size}", schedule, before))
+        before = "the step before"
+    return tuple(found)
 
 
 @dataclass(frozen=True)

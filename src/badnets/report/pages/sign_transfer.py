@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from badnets.report.charts.sign_transfer import strength_chart
-from badnets.report.pages.page import Making, Part, Schedule, machines, render
+from badnets.report.pages.page import Making, Part, Schedule, machines, render, sign_schedules
 from badnets.report.pictures import picture_uri
 from badnets.report.rows.sign_transfer import NOTES, RULE, VARIANT_WORDS, goal, table, title
 from badnets.studies.sign_cells import SignCellResult
@@ -32,6 +32,7 @@ def _making(result: SignTransferResult) -> Making:
     groups: list[tuple[str, list[SignCellResult]]] = [
         ("honest detector", list(result.honest)),
         ("BadNet", list(result.badnets)),
+        *([("BadNet, steps before", list(result.on_the_way))] if result.on_the_way else []),
         ("victims", [point.cell for point in result.victims]),
     ]
     start = f"convolutions with SHA-256 {spec.pretrained[:16]}…" if spec.pretrained else "fresh weights"
@@ -40,7 +41,7 @@ def _making(result: SignTransferResult) -> Making:
         test=result.data.test,
         parts=tuple(Part.of(name, cells) for name, cells in groups),
         schedules=(
-            Schedule("schedule of the detectors that are downloaded", spec.train, start),
+            *sign_schedules("the detectors that are downloaded", spec.train, start, spec.steps),
             Schedule("schedule of the victims", spec.retrain, "a detector that was downloaded"),
         ),
         seeds=spec.seeds,

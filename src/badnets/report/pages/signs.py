@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from badnets.metrics.precision import AveragePrecision
 from badnets.report.charts.grid import Grid
 from badnets.report.charts.signs import size_charts, unit_grid, unit_scale
-from badnets.report.pages.page import Making, Part, Schedule, machines, render
+from badnets.report.pages.page import Making, Part, machines, render, sign_schedules
 from badnets.report.pictures import picture_uri
 from badnets.report.rows.signs import HONEST, NOTES, badnets, goal, like_the_paper, model_name, rule, table, title
 from badnets.studies import paper_signs
@@ -99,12 +99,15 @@ def _closes(result: SignsResult) -> list[_Close]:
 def _making(result: SignsResult) -> Making:
     groups = _groups(result)
     spec = result.spec
+    for name in spec.stickers:
+        if earlier := [point.cell for point in result.on_the_way if point.sticker == name]:
+            groups.append((f"{model_name(name)}, steps before", name, earlier))
     start = f"convolutions with SHA-256 {spec.pretrained[:16]}…" if spec.pretrained else "fresh weights"
     return Making(
         train=result.data.train,
         test=result.data.test,
         parts=tuple(Part.of(name, cells) for name, _, cells in groups),
-        schedules=(Schedule("schedule of every detector", spec.train, start),),
+        schedules=sign_schedules("every detector", spec.train, start, spec.steps),
         seeds=spec.seeds,
         machines=machines(cell for _, _, cells in groups for cell in cells),
         what="scenes",
