@@ -190,6 +190,39 @@ def acceptance(
 
 
 @app.command()
+def defenses(
+    data: DataName = "digits",
+    repair: Annotated[
+        list[str] | None,
+        typer.Option(help="unlearning, ft-sam, fine-pruning, ...; repeat for more. [default: all of them]"),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(help="Seeds, as 0,1,2: a clean twin and three BadNets are trained for each. [default: 0]"),
+    ] = None,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Every defense on BadNets of three mappings and their clean twins: what it finds, removes, and costs.
+
+    The same command with more seeds or repairs adds theirs to the run folder.
+    """
+    from badnets.studies import defending as study
+
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
+    seeds = tuple(int(number) for number in parse_numbers("seed", seed)) if seed else (0,)
+    repairs = {"repairs": tuple(repair)} if repair else {}
+    spec = study.preset(data, len(split.train.classes), seeds=seeds, epochs=epochs, **repairs)
+    carry_out(study.run, spec, split, run_folder("defenses", data, out), place, json=json)
+
+
+@app.command()
 def bb_compat(
     data: DataName = "cifar10",
     ratio: Annotated[

@@ -27,6 +27,7 @@ KINDS = {
     "signs": "signs",
     "transfer": "sign_transfer",
     "transfer-digits": "transfer",
+    "defenses": "defenses",
 }
 
 
