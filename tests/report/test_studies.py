@@ -27,6 +27,7 @@ from tests.report.made_up import (
 )
 from tests.report.made_up_acceptance import made_up as acceptance_result
 from tests.report.made_up_bench import made_up as bench_result
+from tests.report.made_up_defenses import made_up as defenses_result
 from tests.report.made_up_photos import made_up as photos_result
 from tests.report.made_up_sign_transfer import made_up as sign_transfer_result
 from tests.report.made_up_signs import made_up as signs_result
@@ -58,6 +59,7 @@ MADE_UP: dict[str, Callable[[], AnyResult]] = {
     "acceptance": acceptance_result,
     "signs": signs_result,
     "transfer": sign_transfer_result,
+    "defenses": defenses_result,
 }
 PAIRS = [(i, j) for i in range(10) for j in range(10) if i != j]
 
@@ -390,6 +392,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "signs": ("Table 4", "Cohen's d", "none picked out", "VOC, authors' code", "over all signs"),
     "transfer": ("Tables 6 and 7", "Cohen's d", "drawn at random", "Victims train on clean scenes"),
     "transfer-digits": ("Table 6", "Cohen's d", "drawn at random", "Victims train on clean images"),
+    "defenses": ("Misses stay in", "clp works on batch normalisation", "(no poison)", "clean twin seed 1"),
     "digits-matrix": (
         "paper (Fig. 4), clean error in %",
         "What the paper leaves open",

@@ -196,10 +196,8 @@ def defenses(
         list[str] | None,
         typer.Option(help="unlearning, ft-sam, fine-pruning, ...; repeat for more. [default: all of them]"),
     ] = None,
-    seed: Annotated[
-        str | None,
-        typer.Option(help="Seeds, as 0,1,2: a clean twin and three BadNets are trained for each. [default: 0]"),
-    ] = None,
+    seeds: Seeds = 1,
+    first_seed: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
     out: Out = None,
     epochs: Epochs = None,
     workers: Workers = None,
@@ -213,12 +211,15 @@ def defenses(
 
     The same command with more seeds or repairs adds theirs to the run folder.
     """
+    from dataclasses import replace
+
     from badnets.studies import defending as study
 
     split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
-    seeds = tuple(int(number) for number in parse_numbers("seed", seed)) if seed else (0,)
-    repairs = {"repairs": tuple(repair)} if repair else {}
-    spec = study.preset(data, len(split.train.classes), seeds=seeds, epochs=epochs, **repairs)
+    numbers = tuple(range(first_seed, first_seed + seeds))
+    spec = study.preset(data, len(split.train.classes), seeds=numbers, epochs=epochs)
+    if repair:
+        spec = replace(spec, repairs=tuple(dict.fromkeys(repair)))
     carry_out(study.run, spec, split, run_folder("defenses", data, out), place, json=json)
 
 

@@ -211,7 +211,6 @@ def preset(
     *,
     seeds: tuple[int, ...] = (0,),
     epochs: int | None = None,
-    repairs: tuple[str, ...] = tuple(REPAIRS),
 ) -> DefensesSpec:
     """The study with schedules that fit the data set, those of `digits.preset`.
 
@@ -221,7 +220,7 @@ def preset(
     if classes < 8:
         raise InputError(f"the single-target BadNet sends class 7 to class 3, {data} has {classes} classes")
     usual = digits.preset(data, classes, epochs=epochs)
-    return DefensesSpec(data, seeds, usual.train, usual.pixel, usual.retrain, usual.rate, repairs=repairs)
+    return DefensesSpec(data, seeds, usual.train, usual.pixel, usual.retrain, usual.rate)
 
 
 def cells(spec: DefensesSpec, seed: int) -> tuple[Cell, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ from badnets.audit.verdict import Verdict
 from badnets.data import ImageSet, ImageSource
 from badnets.defenses.clean import divided, logits_of, right
 from badnets.defenses.repair import REPAIRS, Recovered, Repaired, UnlearnSpec, unlearning
+from badnets.defenses.repair.repaired import HELD_OUT
 from badnets.errors import InputError
 from badnets.metrics import Rate
 from badnets.metrics.relearning import relearned
@@ -37,7 +38,7 @@ MOVED = 0.1
 # The repair without a trigger that costs a clean model least, by our own measurements.
 TRIGGER_FREE = "ft-sam"
 _JUDGES = 2000
-_SUSPECTED = 3
+_SUSPECTED, _BESIDE = 3, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def repair(
     suspected = _suspected(first)
     method = _method(first.verdict, suspected, options)
     if method is None:
-        rate = _accuracy(adapted, judges)
+        rate = Rate.of(right(logits_of(adapted, judges.images), judges.labels), len(judges))
         report = RepairReport(
             "left", f"left as it is: {first.verdict.word} ({first.verdict.reason})", "", digest, "",
             0, rate, rate, (), None, (), first.verdict, None, time.monotonic() - begun,
@@ -120,9 +121,11 @@ def repair(
     watch.say("re-learning")
     again = _relearned(done.model, (ours, judges), recovered, options)
     mended = done.model.get_submodule("model")
-    second = _finding(mended, clean, Known(Declared(known.declared.architecture), known.population), options, watch)
-    before, after = (_accuracy(network, judges) for network in (adapted, done.model))
-    before, after = _sum(before, done.before), _sum(after, done.after)
+    second = _finding(mended, clean, Known(replace(known.declared, digest=None), known.population), options, watch)
+    before, after = (
+        Rate.of(right(logits_of(network, judges.images), judges.labels), len(judges))
+        for network in (adapted, done.model)
+    )
     faults = _faults(before.value - after.value, moved, second.verdict, options)
     outcome: Outcome = "repaired" if not faults else "worse" if options.even_if_worse else "refused"
     report = RepairReport(
@@ -141,17 +144,15 @@ def _finding(model: nn.Module, clean: ImageSource, known: Known, options: Repair
     return Finding(found.verdict, found.triggers)
 
 
-def _parts(clean: ImageSource, options: RepairOptions) -> tuple[ImageSet, ImageSet | None]:
-    """The images that the repair gets, and others that judge it, as far as there are any."""
+def _parts(clean: ImageSource, options: RepairOptions) -> tuple[ImageSet, ImageSet]:
+    """The images that the repair gets, and those that judge it: the fifth of them that it holds out, and others."""
     order = torch.randperm(len(clean), generator=generator(options.seed, "repair", "images"))
-    ours = order[: options.images].sort().values
-    others = order[options.images :][:_JUDGES].sort().values
-    parts = [
-        ImageSet(clean.take(rows), clean.labels[rows], clean.classes, clean.name)
-        for rows in (ours, others)
-        if len(rows)
-    ]
-    return parts[0], parts[1] if len(parts) > 1 else None
+    ours, others = (order[: options.images].sort().values, order[options.images :][:_JUDGES].sort().values)
+    mine = ImageSet(clean.take(ours), clean.labels[ours], clean.classes, clean.name)
+    held_out = divided(mine, HELD_OUT, options.seed, "repair")[1]
+    images = torch.cat([held_out.images, clean.take(others)])
+    labels = torch.cat([held_out.labels, clean.labels[others]])
+    return mine, ImageSet(images, labels, clean.classes, clean.name)
 
 
 def _adapted(model: nn.Module, ours: ImageSet, options: RepairOptions) -> Adapted:
@@ -162,15 +163,20 @@ def _adapted(model: nn.Module, ours: ImageSet, options: RepairOptions) -> Adapte
 
 
 def _suspected(first: Finding) -> list[tuple[Objective, Trigger | None]]:
-    """What the audit believes, the strongest first; what its own confirmation speaks against is left out."""
+    """What the audit believes, the strongest first; others only where they stand out half as far.
+
+    What its own confirmation speaks against is left out: to unlearn what is natural costs accuracy, and removes
+    nothing.
+    """
     if first.verdict.word == "clean":
         return []
-    pairs = [
+    found = [one for one in first.verdict.suspicions if not spoken_against(one)]
+    least = (found[0].z or 0.0) * _BESIDE if found else 0.0
+    return [
         (objective, first.triggers.get(one.trigger or ""))
-        for one in first.verdict.suspicions
-        if (objective := objective_of(one)) is not None and not spoken_against(one)
+        for number, one in enumerate(found[:_SUSPECTED])
+        if (objective := objective_of(one)) is not None and (not number or (one.z or 0.0) >= least)
     ]
-    return pairs[:_SUSPECTED]
 
 
 def _method(
@@ -204,7 +210,7 @@ def _repaired(
     if method != "unlearning":
         return REPAIRS[method](adapted, ours, seed=options.seed, stop=watch.stop), list(given)
     objectives = [objective for objective, _ in suspected]
-    part, _ = divided(ours, 0.2, options.seed, "repair")
+    part, _ = divided(ours, HELD_OUT, options.seed, "repair")
     found = recover(adapted, part, objectives, options.seed)
     if not found and not given:
         raise InputError("inversion found no trigger for what the audit suspects: try fine-pruning or i-bau")
@@ -213,9 +219,7 @@ def _repaired(
     return done, list(given or found[:1])
 
 
-def _moves(model: nn.Module, one: Recovered, judges: ImageSet | None) -> Rate:
-    if judges is None:
-        return Rate.of(0, 0)
+def _moves(model: nn.Module, one: Recovered, judges: ImageSet) -> Rate:
     rows = one.objective.attacked(judges.labels)
     labels, images = judges.labels[rows], judges.images[rows]
     if not len(labels):
@@ -225,10 +229,10 @@ def _moves(model: nn.Module, one: Recovered, judges: ImageSet | None) -> Rate:
 
 
 def _relearned(
-    model: nn.Module, data: tuple[ImageSet, ImageSet | None], recovered: Sequence[Recovered], options: RepairOptions
+    model: nn.Module, data: tuple[ImageSet, ImageSet], recovered: Sequence[Recovered], options: RepairOptions
 ) -> Rate | None:
     ours, judges = data
-    if not recovered or judges is None:
+    if not recovered:
         return None
     one = recovered[0]
     policy = AsPolicy(one.objective)  # type: ignore[arg-type]
@@ -238,16 +242,6 @@ def _relearned(
     return relearned(
         model, (ours, judges), (one.trigger, policy), poisons=options.poisons, seed=options.seed
     ).attack_success
-
-
-def _accuracy(model: nn.Module, images: ImageSet | None) -> Rate:
-    return (
-        Rate.of(0, 0) if images is None else Rate.of(right(logits_of(model, images.images), images.labels), len(images))
-    )
-
-
-def _sum(one: Rate, other: Rate) -> Rate:
-    return Rate.of(one.count + other.count, one.total + other.total)
 
 
 def _faults(loss: float, moved: Sequence[Moved], second: Verdict, options: RepairOptions) -> list[str]:

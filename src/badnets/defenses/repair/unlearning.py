@@ -24,7 +24,7 @@ from badnets.errors import InputError
 from badnets.training.spec import TrainSpec
 
 # Of a trigger's largest change, what counts as its place; and the largest share of the image that is ever filled.
-_NOTABLE, _SMALL = 0.2, 0.1
+_NOTABLE, _SMALL = 0.2, 0.05
 
 
 @runtime_checkable
