@@ -10,7 +10,7 @@ from badnets.studies.defenses import FilterFigure, RepairFigure
 from badnets.studies.results import DataNote
 
 TOTAL = 1_000
-DIVERSE = "clp works on batch normalisation, and BadnetCnn has none: use fine-pruning or unlearning"
+DIVERSE = "clp works on batch normalisation, and this network has none: use fine-pruning or unlearning"
 
 
 def repairs(name: str, seed: int, *, backdoored: bool) -> tuple[RepairFigure, ...]:

@@ -158,7 +158,7 @@ def test_anyway_takes_a_method_that_needs_no_trigger(audited_again: list[Verdict
     ("changes", "options", "message"),
     [
         ({"suspicions": (replace(SUSPICION, mapping="unknown"),)}, {"method": "unlearning"}, "nothing to unlearn: try"),
-        ({}, {"method": "anp"}, "anp works on batch normalisation, and Adapted has none"),
+        ({}, {"method": "anp"}, "anp works on batch normalisation, and this network has none"),
         ({"p_how": "structure"}, {}, "no repair of weights removes"),
     ],
 )
