@@ -158,7 +158,7 @@ def test_a_class_without_clean_images(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(NORMED))
 def test_without_batch_normalisation_one_line_says_so(name: str) -> None:
-    with pytest.raises(InputError, match=rf"^{name} works on batch normalisation, and Planted has none: use"):
+    with pytest.raises(InputError, match=rf"^{name} works on batch normalisation, and this network has none: use"):
         repaired(name, model=Planted())
 
 

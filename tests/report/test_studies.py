@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from tests.report.made_up import (
 )
 from tests.report.made_up_acceptance import made_up as acceptance_result
 from tests.report.made_up_bench import made_up as bench_result
+from tests.report.made_up_defenses import made_up as defenses_result
 from tests.report.made_up_photos import made_up as photos_result
 from tests.report.made_up_sign_transfer import made_up as sign_transfer_result
 from tests.report.made_up_signs import made_up as signs_result
@@ -41,7 +44,7 @@ from badnets.report.rows import Row
 from badnets.report.rows import matrix as matrix_rows
 from badnets.report.rows import positions as positions_rows
 from badnets.report.rows.share import over_seeds, share_words
-from badnets.report.studies import KINDS, AnyResult, present, read_result, rows_of
+from badnets.report.studies import KINDS, AnyResult, kind_of, present, read_result, rows_of
 from badnets.studies import paper
 from badnets.studies.digits import PATTERN
 
@@ -56,6 +59,7 @@ MADE_UP: dict[str, Callable[[], AnyResult]] = {
     "acceptance": acceptance_result,
     "signs": signs_result,
     "transfer": sign_transfer_result,
+    "defenses": defenses_result,
 }
 PAIRS = [(i, j) for i in range(10) for j in range(10) if i != j]
 
@@ -83,8 +87,8 @@ def test_a_result_comes_back_as_it_was_written(study: str, tmp_path: Path) -> No
 
 
 def test_every_kind_names_itself() -> None:
-    for study, kind in KINDS.items():
-        assert {field.name: field.default for field in fields(kind.result)}["study"] == study
+    for study in KINDS:
+        assert {field.name: field.default for field in fields(kind_of(study).result)}["study"] == study
     assert set(MADE_UP) == set(KINDS)
 
 
@@ -111,6 +115,22 @@ def test_what_is_no_result_is_refused_in_one_line(text: bytes, words: str, tmp_p
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400
+
+
+def test_reading_a_result_loads_its_own_study_only(tmp_path: Path) -> None:
+    """Detectors take seconds to import: a result on digits is read and shown without."""
+    write_json(tmp_path / "result.json", digits_result())
+    code = (
+        "import sys; from pathlib import Path; from badnets.report.studies import present, read_result\n"
+        "present(read_result(Path(sys.argv[1])))\n"
+        "loaded = [name for name in sys.modules if name.startswith('badnets.report.kinds.')]\n"
+        "assert set(loaded) == {'badnets.report.kinds.kind', 'badnets.report.kinds.digits'}, loaded\n"
+        "assert 'torchvision.models.detection' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "result.json")], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -372,6 +392,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "signs": ("Table 4", "Cohen's d", "none picked out", "VOC, authors' code", "over all signs"),
     "transfer": ("Tables 6 and 7", "Cohen's d", "drawn at random", "Victims train on clean scenes"),
     "transfer-digits": ("Table 6", "Cohen's d", "drawn at random", "Victims train on clean images"),
+    "defenses": ("Misses stay in", "clp works on batch normalisation", "(no poison)", "clean twin seed 1"),
     "digits-matrix": (
         "paper (Fig. 4), clean error in %",
         "What the paper leaves open",

@@ -73,11 +73,11 @@ def audit(
     from badnets.report.audit_sarif import audit_sarif
     from badnets.training import limited_threads
 
-    clean = _clean(data, data_dir)
+    clean = clean_images(data, data_dir)
     settings = Settings(samples=samples, seed=seed)
-    model, declared, architecture = _suspect(weights, arch, clean)
-    options = Options(alpha, tuple(skip or ()), budget, early_stop, _convention(convention), settings)
-    references = _references(population, architecture)
+    model, declared, architecture = suspect(weights, arch, clean)
+    options = Options(alpha, tuple(skip or ()), budget, early_stop, named_convention(convention), settings)
+    references = references_in(population, architecture)
     with stop_on_interrupt() as flag, limited_threads(1):
         watch = Watch(_saying(json=json), flag)
         found = examine(model, clean, declared=declared, population=references, options=options, watch=watch)
@@ -143,7 +143,8 @@ def population(
     typer.echo(out)
 
 
-def _clean(name: str, data_dir: Path | None) -> ImageSource:
+def clean_images(name: str, data_dir: Path | None) -> ImageSource:
+    """The half kept for testing of the data set; what was left out of it is said."""
     from badnets.data import load
 
     split = load(name, data_dir=data_dir)
@@ -151,7 +152,7 @@ def _clean(name: str, data_dir: Path | None) -> ImageSource:
     return split.test
 
 
-def _suspect(file: Path, arch: str | None, clean: ImageSource) -> tuple[nn.Module, Declared, Architecture | None]:
+def suspect(file: Path, arch: str | None, clean: ImageSource) -> tuple[nn.Module, Declared, Architecture | None]:
     """The network with the file's weights in it, what it is said to be, and how another one of its kind is built."""
     from badnets.audit import Declared
     from badnets.cli.weights import read_weights_and_digest
@@ -178,7 +179,8 @@ def _suspect(file: Path, arch: str | None, clean: ImageSource) -> tuple[nn.Modul
     return model, Declared(arch, architecture.spec, digest), architecture
 
 
-def _references(folder: Path | None, architecture: Architecture | None) -> Population | None:
+def references_in(folder: Path | None, architecture: Architecture | None) -> Population | None:
+    """The clean reference models in the folder, of that architecture."""
     from badnets.audit import open_population
 
     if folder is None:
@@ -188,7 +190,8 @@ def _references(folder: Path | None, architecture: Architecture | None) -> Popul
     return open_population(folder, architecture.make, architecture.name)
 
 
-def _convention(name: str | None) -> Convention | None:
+def named_convention(name: str | None) -> Convention | None:
+    """The convention of pixels that has this name; None for none."""
     from badnets.audit.conventions import CONVENTIONS
 
     if name is None:

@@ -20,6 +20,7 @@ from badnets.cli import (
     hub,
     hub_client,
     photos,
+    repair,
     scan,
     sign,
     signs,
@@ -75,6 +76,7 @@ app.add_typer(gate_store.admitted, name="admitted")
 app.add_typer(gate_store.log, name="log")
 app.command("audit")(audit.audit)
 app.command("population")(audit.population)
+app.command("repair")(repair.repair)
 app.command("zoo-audit")(zoo.zoo_audit)
 
 

@@ -190,6 +190,40 @@ def acceptance(
 
 
 @app.command()
+def defenses(
+    data: DataName = "digits",
+    repair: Annotated[
+        list[str] | None,
+        typer.Option(help="unlearning, ft-sam, fine-pruning, ...; repeat for more. [default: all of them]"),
+    ] = None,
+    seeds: Seeds = 1,
+    first_seed: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
+    out: Out = None,
+    epochs: Epochs = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Every defense on BadNets of three mappings and their clean twins: what it finds, removes, and costs.
+
+    The same command with more seeds or repairs adds theirs to the run folder.
+    """
+    from dataclasses import replace
+
+    from badnets.studies import defending as study
+
+    split, place = load_split(data, data_dir), choose_place(engine, address, workers, device)
+    numbers = tuple(range(first_seed, first_seed + seeds))
+    spec = study.preset(data, len(split.train.classes), seeds=numbers, epochs=epochs)
+    if repair:
+        spec = replace(spec, repairs=tuple(dict.fromkeys(repair)))
+    carry_out(study.run, spec, split, run_folder("defenses", data, out), place, json=json)
+
+
+@app.command()
 def bb_compat(
     data: DataName = "cifar10",
     ratio: Annotated[

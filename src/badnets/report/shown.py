@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from badnets.report.rows import Row
 
 COLUMNS = ("model", "error", "#paper (MNIST)", "#measured", "#95 % interval", "#images", "verdict")
+SIGN_COLUMNS = ("model", "figure", "#paper", "#measured", "#95 % interval", "#signs", "verdict")
 
 
 @dataclass(frozen=True)

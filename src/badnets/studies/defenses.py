@@ -6,27 +6,27 @@ Here the attack is known, to measure; no defense is told of it. Unlearning gets 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from badnets.audit.inversion import Inverted, invert
-from badnets.audit.inversion_budget import Budget
-from badnets.audit.objectives import Objective, all_mappings
 from badnets.data import ImageSet
 from badnets.defenses import FILTERS, INPUTS, REPAIRS
 from badnets.defenses.data import activations
-from badnets.defenses.repair import Recovered, Repaired, UnlearnSpec, unlearning
+from badnets.defenses.repair import Repaired, UnlearnSpec, unlearning
 from badnets.errors import InputError
 from badnets.metrics import Rate, Result, evaluate
 from badnets.metrics.relearning import relearned
 from badnets.studies.cells import Attack
+from badnets.studies.recovering import guess, recover, remainders
 
-_INVERTED = 200
-_STARTS = 3
+# False alarms at which every filter is compared with the others, whatever its own threshold allows.
+FALSE_ALARMS = 0.05
+Stop = Callable[[], bool] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +59,21 @@ class FilterFigure:
         defense: a key of `INPUTS` or `FILTERS`.
         hits: stamped or poisoned samples that it turns away; total 0 where there are none.
         false_alarms: clean ones that it turns away.
-        auroc: area under the curve of hits over false alarms at all thresholds; NaN without poison.
+        auroc: area under the curve of hits over false alarms at all thresholds; None without poison.
+        at_five: hits at a threshold that turns away 5 % of the clean samples that are judged, see `FALSE_ALARMS`; None
+            without poison.
+        milliseconds: of wall time for a sample; features of training sets, which all filters share, are left out.
     """
 
     model: str
     defense: str
     hits: Rate
     false_alarms: Rate
-    auroc: float
+    auroc: float | None
+    at_five: Rate | None
+    milliseconds: float
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,8 @@ class RepairFigure:
     seconds: float
     refused: str = ""
 
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
     @property
     def damage(self) -> float:
         """Points of clean accuracy that it cost."""
@@ -108,11 +117,13 @@ def filter_inputs(case: Defended, *, names: Sequence[str] = tuple(INPUTS), seed:
     figures = []
     for name in names:
         screen = INPUTS[_known(name, INPUTS)](case.model, case.clean, seed=seed)
+        begun = time.monotonic()
         bad, good = screen(stamped), screen(case.test.images)
+        spent = time.monotonic() - begun
         scores = torch.cat([bad.scores, good.scores])
         poison = torch.arange(len(scores)) < len(bad.scores)
         flagged = torch.cat([bad.flagged, good.flagged])
-        figures.append(_figure(case.name, name, scores, flagged, poison))
+        figures.append(_figure((case.name, name), scores, flagged, poison, spent))
     return tuple(figures)
 
 
@@ -141,8 +152,10 @@ def sift(
     found = activations(case.model, suspect, case.clean)
     figures = []
     for name in names:
+        begun = time.monotonic()
         sifted = FILTERS[_known(name, FILTERS)](found, seed=seed)
-        figures.append(_figure(case.name, name, sifted.scores, sifted.removed, poison))
+        spent = time.monotonic() - begun
+        figures.append(_figure((case.name, name), sifted.scores, sifted.removed, poison, spent))
     return tuple(figures)
 
 
@@ -150,16 +163,18 @@ def repair_all(
     case: Defended,
     *,
     names: Sequence[str] = tuple(REPAIRS),
-    recover: Callable[[nn.Module, ImageSet, int], Sequence[Recovered]] | None = None,
+    recover: Callable[[nn.Module, ImageSet, int], UnlearnSpec] | None = None,
     seed: int = 0,
+    stop: Stop = None,
 ) -> tuple[RepairFigure, ...]:
     """Every repair of the model, by the defender's images; one that refuses says why.
 
     Args:
         case: what is repaired.
         names: of the repairs.
-        recover: what unlearning unlearns, from model, clean images and seed; None for `recovered`.
+        recover: what unlearning unlearns, from model, clean images and seed; None for `unlearn_what_is_found`.
         seed: of all of them.
+        stop: asked at every step.
 
     Raises:
         InputError: no such repair.
@@ -171,7 +186,7 @@ def repair_all(
     for name in names:
         _known(name, REPAIRS)
         try:
-            done = _repair(case, name, recover or recovered, seed)
+            done = _repair(case, name, recover or unlearn_what_is_found, seed, stop)
         except InputError as error:
             figures.append(RepairFigure(case.name, name, before, before, None, 0.0, str(error)))
             continue
@@ -183,37 +198,27 @@ def repair_all(
     return tuple(figures)
 
 
-def recovered(model: nn.Module, clean: ImageSet, seed: int) -> Sequence[Inverted]:
-    """What inversion finds smallest among all targets, all shifts and any change, from several starts and in two forms.
+def unlearn_what_is_found(model: nn.Module, clean: ImageSet, seed: int) -> UnlearnSpec:
+    """What inversion recovers of the mapping whose trigger is smallest, and a search for what is left of it.
 
     Raises:
         InputError: nothing was found.
     """
-    part = clean.select(torch.arange(min(len(clean), _INVERTED)))
-    pixels = part.images.float() / 255
-
-    def search(objectives: Sequence[Objective], budget: Budget) -> list[Inverted]:
-        return sorted(
-            (one for one in invert(model, pixels, part.labels, objectives, budget) if one.found),
-            key=lambda one: one.size,
-        )
-
-    first = search(all_mappings(len(clean.classes)), Budget(seed=seed))
-    if not first:
-        raise InputError("inversion found no trigger at all: there is nothing to unlearn")
-    best = first[0]
-    budgets = [*(Budget(seed=seed + start) for start in range(1, _STARTS)), Budget(form="additive", seed=seed)]
-    more = [search([best.objective], budget) for budget in budgets]
-    return [best, *(one for found in more for one in found)]
+    objectives = (guess(model, clean, seed),)
+    found = recover(model, clean, objectives, seed)
+    return UnlearnSpec(found, search=remainders(objectives, found, seed))
 
 
 def _repair(
-    case: Defended, name: str, recover: Callable[[nn.Module, ImageSet, int], Sequence[Recovered]], seed: int
+    case: Defended, name: str, recover: Callable[[nn.Module, ImageSet, int], UnlearnSpec], seed: int, stop: Stop
 ) -> Repaired:
     if name == "unlearning":
-        spec = UnlearnSpec(tuple(recover(case.model, case.clean, seed)))
-        return unlearning(case.model, case.clean, spec, seed=seed)
-    return REPAIRS[name](case.model, case.clean, seed=seed)
+        begun = time.monotonic()
+        spec = recover(case.model, case.clean, seed)
+        searched = time.monotonic() - begun
+        done = unlearning(case.model, case.clean, spec, seed=seed, stop=stop)
+        return replace(done, seconds=done.seconds + searched)
+    return REPAIRS[name](case.model, case.clean, seed=seed, stop=stop)
 
 
 def _known(name: str, table: Collection[str]) -> str:
@@ -223,11 +228,21 @@ def _known(name: str, table: Collection[str]) -> str:
 
 
 def _figure(
-    model: str, name: str, scores: Float[Tensor, " n"], flagged: Bool[Tensor, " n"], poison: Bool[Tensor, " n"]
+    names: tuple[str, str],
+    scores: Float[Tensor, " n"],
+    flagged: Bool[Tensor, " n"],
+    poison: Bool[Tensor, " n"],
+    seconds: float,
 ) -> FilterFigure:
     hits = Rate.of(int(flagged[poison].sum()), int(poison.sum()))
     alarms = Rate.of(int(flagged[~poison].sum()), int((~poison).sum()))
-    return FilterFigure(model, name, hits, alarms, auroc(scores, poison))
+    area, at_five = None, None
+    if hits.total and alarms.total:
+        area = auroc(scores, poison)
+        clean = scores[~poison].double().sort().values
+        threshold = clean[-1 - int(FALSE_ALARMS * len(clean))]
+        at_five = Rate.of(int((scores[poison].double() > threshold).sum()), hits.total)
+    return FilterFigure(*names, hits, alarms, area, at_five, 1000 * seconds / len(scores))
 
 
 def auroc(scores: Float[Tensor, " n"], poison: Bool[Tensor, " n"]) -> float:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from badnets.data import ImageSet
 from badnets.defenses.repair.norms import batch_norms, silence
 from badnets.defenses.repair.repaired import Repaired, Watch, carried_out, check_positive, check_share
-from badnets.defenses.repair.tuning import accuracy
+from badnets.defenses.repair.tuning import accuracy, batch_of
 from badnets.errors import InputError
 from badnets.seeds import generator
 
@@ -111,7 +111,7 @@ def _learn(
 
     for number in range(spec.steps):
         rows = torch.randint(len(images), (min(spec.batch_size, len(images)),), generator=stream)
-        pixels, labels = images.take(rows).to(device).float().div_(255), images.labels[rows].to(device)
+        pixels, labels = batch_of(images, rows, model)
         starts = [
             spec.budget * (2 * torch.rand(len(norm.weight), generator=stream) - 1) for norm in 2 * [*norms.values()]
         ]

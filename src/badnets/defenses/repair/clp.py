@@ -70,7 +70,7 @@ def clp(
     def work(changed: nn.Module, images: ImageSet, watch: Watch) -> tuple[str, ...]:
         pairs = convolutions_before(changed, images.images)
         if not pairs:
-            raise InputError(f"clp: {type(changed).__name__} has no batch normalisation right behind a convolution")
+            raise InputError("clp: this network has no batch normalisation right behind a convolution")
         done = []
         for number, (name, normed) in enumerate(pairs):
             watch.tick(number / len(pairs))

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from badnets.data import ImageSet
-from badnets.defenses.repair.fine_tuning import descend
 from badnets.defenses.repair.repaired import Repaired, Watch, carried_out, check_share
-from badnets.defenses.repair.tuning import TUNING, accuracy, tune
+from badnets.defenses.repair.tuning import TUNING, accuracy, clean_step, tune
 from badnets.errors import InputError
 from badnets.neurons import last_convolution, mean_activations
 from badnets.training.spec import TrainSpec
@@ -85,16 +83,12 @@ def fine_pruning(
         mask = torch.ones(len(active), device=convolution.weight.device)
         with _masked(convolution, mask):
             cut = _prune(changed, images, mask, active.argsort(), spec.loss, watch)
-
-            def step(pixels: Tensor, labels: Tensor, _number: int) -> Tensor:
-                return descend(functional.cross_entropy(changed(pixels), labels))
-
-            steps = tune(changed, images, spec.train, step, seed=seed, watch=watch)
+            tuned = tune(changed, images, spec.train, clean_step(changed), seed=seed, watch=watch)
         with torch.no_grad():
             convolution.weight.mul_(mask.view(-1, 1, 1, 1))
             if convolution.bias is not None:
                 convolution.bias.mul_(mask)
-        return (f"{cut} of {len(active)} channels of {layer} cut", f"{steps} steps on {len(images)} clean images")
+        return (f"{cut} of {len(active)} channels of {layer} cut", tuned)
 
     return carried_out("fine-pruning", model, clean, work, seed=seed, watch=Watch(progress, stop))
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from badnets.data import ImageSet
 from badnets.defenses.repair.repaired import Repaired, Watch, carried_out
-from badnets.defenses.repair.tuning import TUNING, tune
+from badnets.defenses.repair.tuning import TUNING, clean_step, tune
 from badnets.training.spec import TrainSpec
 
 
@@ -54,16 +53,6 @@ def fine_tuning(
     """
 
     def work(changed: nn.Module, images: ImageSet, watch: Watch) -> tuple[str, ...]:
-        def step(pixels: Tensor, labels: Tensor, _number: int) -> Tensor:
-            return descend(functional.cross_entropy(changed(pixels), labels))
-
-        steps = tune(changed, images, spec.train, step, seed=seed, watch=watch)
-        return (f"{steps} steps on {len(images)} clean images",)
+        return (tune(changed, images, spec.train, clean_step(changed), seed=seed, watch=watch),)
 
     return carried_out("fine-tuning", model, clean, work, seed=seed, watch=Watch(progress, stop))
-
-
-def descend(loss: Tensor) -> Tensor:
-    """The loss, after its gradients are in the parameters."""
-    loss.backward()
-    return loss

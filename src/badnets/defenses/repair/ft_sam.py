@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from badnets.data import ImageSet
-from badnets.defenses.repair.fine_tuning import descend
 from badnets.defenses.repair.repaired import Repaired, Watch, carried_out, check_positive
-from badnets.defenses.repair.tuning import TUNING, tune
+from badnets.defenses.repair.tuning import TUNING, clean_step, tune
 from badnets.training.spec import TrainSpec
 
 _SMALLEST = 1e-12
@@ -70,18 +68,19 @@ def ft_sam(
     def work(changed: nn.Module, images: ImageSet, watch: Watch) -> tuple[str, ...]:
         weights = [parameter for parameter in changed.parameters() if parameter.requires_grad]
 
-        def step(pixels: Tensor, labels: Tensor, _number: int) -> Tensor:
-            loss = descend(functional.cross_entropy(changed(pixels), labels))
+        plain = clean_step(changed)
+
+        def step(pixels: Tensor, labels: Tensor, number: int) -> Tensor:
+            loss = plain(pixels, labels, number)
             offsets = worst_offsets(weights, spec.radius)
             _move(weights, offsets, 1)
             for weight in weights:
                 weight.grad = None
-            descend(functional.cross_entropy(changed(pixels), labels))
+            plain(pixels, labels, number)
             _move(weights, offsets, -1)
             return loss
 
-        steps = tune(changed, images, spec.train, step, seed=seed, watch=watch)
-        return (f"{steps} sharpness-aware steps on {len(images)} clean images",)
+        return (f"sharpness-aware: {tune(changed, images, spec.train, step, seed=seed, watch=watch)}",)
 
     return carried_out("ft-sam", model, clean, work, seed=seed, watch=Watch(progress, stop))
 

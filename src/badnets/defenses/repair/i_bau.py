@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from badnets.data import ImageSet
 from badnets.defenses.repair.repaired import Repaired, Watch, carried_out, check_positive
+from badnets.defenses.repair.tuning import batch_of
 from badnets.errors import InputError
 from badnets.seeds import generator
 from badnets.training.memory import keep_freed_memory
@@ -94,7 +95,6 @@ def i_bau(
 
 
 def _unlearn(model: nn.Module, images: ImageSet, spec: IBauSpec, *, seed: int, watch: Watch) -> int:
-    device = next(model.parameters()).device
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = make_optimizer(model, TrainSpec(learning_rate=spec.rate))
     stream = generator(seed, "i-bau")
@@ -103,12 +103,9 @@ def _unlearn(model: nn.Module, images: ImageSet, spec: IBauSpec, *, seed: int, w
         order = torch.randperm(len(images), generator=stream)
         batches = order.split(spec.batch_size)
         whole = order[torch.arange(min(len(order), 4 * spec.batch_size))]
-        perturbation = _worst(
-            model, images.take(whole).to(device).float().div_(255), images.labels[whole].to(device), spec
-        )
+        perturbation = _worst(model, *batch_of(images, whole, model), spec)
         for place, rows in enumerate(batches):
-            pixels, labels = images.take(rows).to(device).float().div_(255), images.labels[rows].to(device)
-            gradients = _hypergradient(model, weights, perturbation, (pixels, labels), spec)
+            gradients = _hypergradient(model, weights, perturbation, batch_of(images, rows, model), spec)
             if not all(bool(torch.isfinite(one).all()) for one in gradients):
                 raise InputError(f"i-bau: a gradient became undefined: lower the rate ({spec.rate})")
             for weight, gradient in zip(weights, gradients, strict=True):

@@ -20,8 +20,7 @@ def batch_norms(method: str, model: nn.Module) -> dict[str, nn.BatchNorm2d]:
     found = {name: one for name, one in model.named_modules() if isinstance(one, nn.BatchNorm2d) and one.affine}
     if not found:
         raise InputError(
-            f"{method} works on batch normalisation, and {type(model).__name__} has none: "
-            "use fine-pruning or unlearning"
+            f"{method} works on batch normalisation, and this network has none: use fine-pruning or unlearning"
         )
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from badnets.data import ImageSet
 from badnets.defenses.repair.repaired import Watch
@@ -26,8 +27,29 @@ TUNING = TrainSpec(epochs=10, batch_size=32, learning_rate=1e-3, augment=Augment
 Step = Callable[[Tensor, Tensor, int], Tensor]
 
 
-def tune(model: nn.Module, images: ImageSet, spec: TrainSpec, step: Step, *, seed: int, watch: Watch) -> int:
-    """Train `model` in place, in float32; returns how many steps were taken.
+def descend(loss: Tensor) -> Tensor:
+    """The loss, after its gradients are in the parameters."""
+    loss.backward()
+    return loss
+
+
+def clean_step(model: nn.Module) -> Step:
+    """The step of plain training: cross-entropy on the batch as it is."""
+
+    def step(pixels: Tensor, labels: Tensor, _number: int) -> Tensor:
+        return descend(functional.cross_entropy(model(pixels), labels))
+
+    return step
+
+
+def batch_of(images: ImageSet, rows: Tensor, model: nn.Module) -> tuple[Tensor, Tensor]:
+    """These images in [0, 1] and their labels, where the model is."""
+    device = next(model.parameters()).device
+    return images.take(rows).to(device).float().div_(255), images.labels[rows].to(device)
+
+
+def tune(model: nn.Module, images: ImageSet, spec: TrainSpec, step: Step, *, seed: int, watch: Watch) -> str:
+    """Train `model` in place, in float32; returns in words what was done.
 
     Args:
         model: in evaluation mode afterwards.
@@ -56,7 +78,7 @@ def tune(model: nn.Module, images: ImageSet, spec: TrainSpec, step: Step, *, see
         state.optimizer.step()
         watch.tick((number + 1) / state.steps)
     model.eval()
-    return state.steps
+    return f"{state.steps} steps on {len(images)} clean images"
 
 
 @torch.no_grad()

@@ -5,13 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Protocol, runtime_checkable
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from badnets.studies.cells import CellResult
-from badnets.studies.sign_cells import SignCellResult
-from badnets.studies.sign_steps import StickerStep, step_schedules
 from badnets.training import DetectTrainSpec, Machine, TrainSpec
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """What the page says of a finished cell, of images or of street scenes."""
+
+    @property
+    def samples(self) -> int:
+        """In its training set."""
+
+    @property
+    def poisoned(self) -> int:
+        """Of these, falsely labelled."""
+
+    @property
+    def covered(self) -> int:
+        """Of these, stamped with their true label."""
+
+    @property
+    def seconds(self) -> float:
+        """Spent training."""
+
+    @property
+    def machine(self) -> Machine:
+        """Where it was trained."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +58,7 @@ class Part:
     seconds: str
 
     @classmethod
-    def of(cls, name: str, cells: Sequence[CellResult] | Sequence[SignCellResult]) -> Part:
+    def of(cls, name: str, cells: Sequence[Trained]) -> Part:
         """The line for `cells`, which are called `name`: their range, where they differ."""
         return cls(
             name=name,
@@ -54,18 +77,6 @@ class Schedule:
     of: str
     train: TrainSpec | DetectTrainSpec
     start: str = ""
-
-
-def sign_schedules(of: str, train: DetectTrainSpec, start: str, steps: tuple[StickerStep, ...]) -> tuple[Schedule, ...]:
-    """The schedules of detectors whose BadNets may go on from the honest one in steps."""
-    if not steps:
-        return (Schedule(f"schedule of {of}", train, start),)
-    found, before = [Schedule("schedule of the honest detector", train, start)], "the honest detector"
-    for step, schedule in step_schedules(train, steps):
-        size = "as large as it is measured" if step.size == 1 else f"{step.size:g} times as large"
-        found.append(Schedule(f"schedule of the BadNet, sticker {size}", schedule, before))
-        before = "the step before"
-    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class Making:
     what: str = "images"
 
 
-def machines(cells: Iterable[CellResult] | Iterable[SignCellResult]) -> tuple[Machine, ...]:
+def machines(cells: Iterable[Trained]) -> tuple[Machine, ...]:
     """Where they were trained, each machine once."""
     return tuple(dict.fromkeys(cell.machine for cell in cells))
 

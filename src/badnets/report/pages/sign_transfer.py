@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from badnets.report.charts.sign_transfer import strength_chart
-from badnets.report.pages.page import Making, Part, Schedule, machines, render, sign_schedules
+from badnets.report.pages.page import Making, Part, Schedule, machines, render
+from badnets.report.pages.sign_schedules import sign_schedules
 from badnets.report.pictures import picture_uri
 from badnets.report.rows.sign_transfer import NOTES, RULE, VARIANT_WORDS, goal, table, title
 from badnets.studies.sign_cells import SignCellResult

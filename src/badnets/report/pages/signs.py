@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from badnets.metrics.precision import AveragePrecision
 from badnets.report.charts.grid import Grid
 from badnets.report.charts.signs import size_charts, unit_grid, unit_scale
-from badnets.report.pages.page import Making, Part, machines, render, sign_schedules
+from badnets.report.pages.page import Making, Part, machines, render
+from badnets.report.pages.sign_schedules import sign_schedules
 from badnets.report.pictures import picture_uri
 from badnets.report.rows.signs import HONEST, NOTES, badnets, goal, like_the_paper, model_name, rule, table, title
 from badnets.studies import paper_signs
