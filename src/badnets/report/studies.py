@@ -14,6 +14,7 @@ from badnets.errors import DataError
 from badnets.report.pages.acceptance import acceptance_page
 from badnets.report.pages.bb_compat import bb_compat_page
 from badnets.report.pages.digits import digits_page
+from badnets.report.pages.gate import gate_page
 from badnets.report.pages.matrix import matrix_page
 from badnets.report.pages.photos import photos_page
 from badnets.report.pages.positions import positions_page
@@ -25,6 +26,7 @@ from badnets.report.rows import Row
 from badnets.report.rows import acceptance as acceptance_rows
 from badnets.report.rows import bb_compat as bb_compat_rows
 from badnets.report.rows import digits as digits_rows
+from badnets.report.rows import gate as gate_rows
 from badnets.report.rows import matrix as matrix_rows
 from badnets.report.rows import photos as photos_rows
 from badnets.report.rows import positions as positions_rows
@@ -36,6 +38,7 @@ from badnets.report.shown import COLUMNS, Shown, interval, lines
 from badnets.studies.acceptance import AcceptanceResult
 from badnets.studies.bb_compat import BbCompatResult
 from badnets.studies.digits import DigitsResult
+from badnets.studies.gate import GateResult
 from badnets.studies.matrix import MatrixResult
 from badnets.studies.photos import PhotosResult
 from badnets.studies.positions import PositionsResult
@@ -55,6 +58,7 @@ AnyResult = (
     | AcceptanceResult
     | SignsResult
     | SignTransferResult
+    | GateResult
 )
 
 
@@ -184,6 +188,12 @@ def _sign_transfer(result: SignTransferResult) -> Shown:
     return Shown(sign_transfer_rows.title(result), _OF_SIGNS, lines(rows), tuple(rows), notes, page)
 
 
+def _gate(result: GateResult) -> Shown:
+    rows, found = gate_rows.table(result), gate_rows.lines(result)
+    notes = gate_rows.notes(result)
+    return Shown(gate_rows.title(result), gate_rows.COLUMNS, found, tuple(rows), notes, gate_page(result))
+
+
 @dataclass(frozen=True)
 class Kind:
     """What is done with the result of one study.
@@ -209,5 +219,6 @@ KINDS = {
     "acceptance": Kind(AcceptanceResult, acceptance_rows.table, _acceptance),
     "signs": Kind(SignsResult, signs_rows.table, _signs),
     "transfer": Kind(SignTransferResult, sign_transfer_rows.table, _sign_transfer),
+    "gate": Kind(GateResult, gate_rows.table, _gate),
     "transfer-digits": Kind(TransferResult, transfer_rows.table, _transfer),
 }

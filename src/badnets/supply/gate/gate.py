@@ -28,8 +28,6 @@ from badnets.supply.gate.verdict import REVOCATION, TENSORS, VERDICT, Draft, sea
 from badnets.supply.signing.keys import PrivateKey
 
 BOM, POLICY = "mlbom.cdx.json", "policy.json"
-
-
 _NOTHING = Extras()
 
 
