@@ -17,16 +17,37 @@ from badnets.errors import InputError, Stopped
 from badnets.poison import AllToAll, AllToOne, SingleTarget
 from badnets.studies import gate as study
 from badnets.studies.gate import ATTACKS, GateResult, GateSpec, pairs, references, run
+from badnets.studies.progress import Standing
 from badnets.studies.queue import Place
 from badnets.supply.gate.admitted import NotAdmitted
 from badnets.supply.gate.log import sound
 from badnets.supply.gate.store import Store
-from badnets.training import Inline, ManySession
+from badnets.training import Inline, ManySession, Progress
 
 # Margins alone: without the other tests nobody is called clean, so nobody is admitted.
 SMALL = GateSpec(
     references=2, epochs=1, alpha=0.34, settings=Settings(samples=1), skip=("dormant", "inversion", "pairs")
 )
+
+
+class Quiet:
+    """Looks on, and stops after so many questions; a failure is one of the test."""
+
+    def __init__(self, patience: int = 10**9) -> None:
+        self.patience = patience
+
+    def begun(self, name: str, standing: Standing) -> None: ...
+
+    def progress(self, name: str, progress: Progress, standing: Standing) -> None: ...
+
+    def done(self, name: str, cell: Any, standing: Standing) -> None: ...  # noqa: ANN401 - results of several kinds
+
+    def failed(self, name: str, reason: str, standing: Standing) -> None:
+        raise AssertionError(f"{name}: {reason} ({standing})")
+
+    def stop(self) -> bool:
+        self.patience -= 1
+        return self.patience < 0
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +90,12 @@ def test_schedules_of_suspects_are_drawn_by_the_references_rule_and_are_not_thei
     assert {one.epochs for one in ours} == {one.epochs for one in theirs} == {10, 20, 40}
 
 
-def test_the_whole_in_small_and_again(split: Split[Any], tmp_path: Path, watch: Any) -> None:  # noqa: ANN401
+def test_the_whole_in_small_and_again(split: Split[Any], tmp_path: Path) -> None:
     folder, place = RunFolder(tmp_path / "run"), Place(Inline())
     clean = references(SMALL, split, tmp_path / "population", ManySession(1))
     with pytest.raises(Stopped):
-        run(SMALL, split, clean, folder, place, watch(patience=40))
-    result = run(SMALL, split, clean, folder, place, watch())
+        run(SMALL, split, clean, folder, place, Quiet(40))
+    result = run(SMALL, split, clean, folder, place, Quiet())
     store = Store(folder.path / "gate" / "store")
     assert [one.attack for one in result.suspects] == [attack for attack in ATTACKS for _ in range(2)]
     for one in result.suspects:
@@ -90,23 +111,20 @@ def test_the_whole_in_small_and_again(split: Split[Any], tmp_path: Path, watch: 
         assert (store.evidence / one.judgement.statement).is_dir()
     assert len(sound(store.log).entries) == 6
     assert parse_json(GateResult, canonical_json(result), "here") == result
-    assert run(SMALL, split, clean, folder, place, watch()) == result  # nobody is judged twice
+    assert run(SMALL, split, clean, folder, place, Quiet()) == result  # nobody is judged twice
     assert len(sound(store.log).entries) == 6
     with pytest.raises(InputError, match="other settings"):
-        run(replace(SMALL, alpha=0.5), split, clean, folder, place, watch())
+        run(replace(SMALL, alpha=0.5), split, clean, folder, place, Quiet())
 
 
 def test_what_is_admitted_is_loaded_and_nothing_else(
-    split: Split[Any],
-    tmp_path: Path,
-    watch: Any,  # noqa: ANN401
-    monkeypatch: pytest.MonkeyPatch,
+    split: Split[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With an audit that calls every second one clean: the gate's word, the store and `load_admitted` agree."""
     monkeypatch.setattr("badnets.studies.gate_cells.audit", _every_second_is_clean())
     clean = references(SMALL, split, tmp_path / "population", ManySession(1))
     folder = RunFolder(tmp_path / "run")
-    result = run(SMALL, split, clean, folder, Place(Inline()), watch())
+    result = run(SMALL, split, clean, folder, Place(Inline()), Quiet())
     assert [one.judgement.word for one in result.suspects] == ["refuse", "admit"] * 3
     store, policy = Store(folder.path / "gate" / "store"), folder.path / "gate" / "gate.toml"
     for one in result.suspects:

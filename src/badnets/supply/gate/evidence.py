@@ -48,6 +48,7 @@ class HubEvidence:
         age_hours: of the newest signature; None where the hub does not say.
         custom: what was signed along with the model, such as the pin of a verdict.
         faults: what mirrors did wrong.
+        verdict: SHA-256 of the verdict that is pinned on the model, and came with it; empty where none is.
     """
 
     name: str
@@ -61,6 +62,7 @@ class HubEvidence:
     age_hours: float | None
     custom: dict[str, object] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
