@@ -57,7 +57,7 @@ def split() -> Split[Any]:
 
 
 def test_a_study_whose_audit_could_refuse_nobody_is_refused() -> None:
-    with pytest.raises(InputError, match="with 18 references no p-value is as low as 0.05"):
+    with pytest.raises(InputError, match=r"with 18 references no p-value is as low as 0\.05"):
         GateSpec(references=18)
     assert GateSpec(references=19).alpha == 0.05
     with pytest.raises(InputError, match="different numbers"):

@@ -81,7 +81,8 @@ def check_entry(entry: Path, policy: Policy, *, pin: Pin | None = None, now: dat
     return verdict
 
 
-def _holding(entry: Path, policy: Policy, pin: Pin | None, now: datetime) -> Checked:
+def _signed(entry: Path, policy: Policy, pin: Pin | None) -> Checked:
+    """The verdict on an admitted model, signed by a gate that counts, and the pinned one where a pin is given."""
     signers = policy.keys(policy.terms.verdict.signers)
     if not signers:
         raise NotAdmitted(f"{policy.name} names no signers under [verdict]: no verdict counts")
@@ -91,9 +92,13 @@ def _holding(entry: Path, policy: Policy, pin: Pin | None, now: datetime) -> Che
     try:
         if pin is not None:
             check_digest(pin, content, str(entry))
-        verdict = check_verdict(content, signers, str(entry / VERDICT))
+        return check_verdict(content, signers, str(entry / VERDICT))
     except Refused as refusal:
         raise NotAdmitted(str(refusal)) from refusal
+
+
+def _holding(entry: Path, policy: Policy, pin: Pin | None, now: datetime) -> Checked:
+    verdict = _signed(entry, policy, pin)
     if verdict.word != Word.ADMIT:
         raise NotAdmitted(f"{entry}: the gate's word was {verdict.word}")
     if verdict.policy != policy.digest:

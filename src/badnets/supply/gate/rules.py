@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, Protocol, runtime_checkable
 
 from badnets.errors import InputError
-from badnets.supply.gate.evidence import AuditEvidence, Evidence, WeightsEvidence
+from badnets.supply.gate.evidence import AuditEvidence, Evidence, HubEvidence, WeightsEvidence
 from badnets.supply.gate.outcome import Outcome, Word
 
 # Weights that are converted, and texts that go with them.
@@ -72,6 +72,9 @@ class FromHub:
             return Outcome(self.rule, Word.REFUSE, words)
         if self.verdict and not hub.verdict:
             return Outcome(self.rule, Word.UNDECIDED, "the hub pins no verdict on it")
+        return self._fresh(hub)
+
+    def _fresh(self, hub: HubEvidence) -> Outcome:
         if hub.age_hours is None:
             return Outcome(self.rule, Word.UNDECIDED, "the hub does not say when it was signed")
         if hub.age_hours > self.max_age_hours:
