@@ -87,7 +87,7 @@ class WeightsEvidence:
     """A file of weights, converted.
 
     Attributes:
-        source: its name in the model.
+        source: its name in the model; of weights in several files that of their index.
         name: of the safetensors file that would be admitted.
         sha256: of that file.
         size: of that file, in bytes.
@@ -97,6 +97,7 @@ class WeightsEvidence:
         dtypes: by the names of safetensors, sorted.
         left_out: keys of a checkpoint that were not taken over.
         isolation: what the converting child had really given up.
+        shards: the files that it was joined from, where an index names several.
     """
 
     source: str
@@ -109,6 +110,7 @@ class WeightsEvidence:
     dtypes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     isolation: dict[str, bool] = field(default_factory=dict)
+    shards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
