@@ -99,7 +99,7 @@ def read_index(name: str, content: bytes, files: Collection[str]) -> ShardIndex:
     folder = PurePosixPath(name).parent
     tensors: dict[str, str] = {}
     for tensor, shard in weights.items():
-        if not isinstance(shard, str) or PurePosixPath(shard).name != shard:
+        if not isinstance(shard, str) or not shard or PurePosixPath(shard).name != shard:
             raise DataError(f"{name}: {tensor!r:.80} is said to be in {shard!r:.80}: expected a file beside the index")
         tensors[tensor] = str(folder / shard)
     named = set(tensors.values())
