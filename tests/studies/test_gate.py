@@ -24,9 +24,9 @@ from badnets.supply.gate.log import sound
 from badnets.supply.gate.store import Store
 from badnets.training import Inline, ManySession, Progress
 
-# Margins alone: without the other tests nobody is called clean, so nobody is admitted.
+# Weights alone: without the other tests nobody is called clean, so nobody is admitted.
 SMALL = GateSpec(
-    references=2, epochs=1, alpha=0.34, settings=Settings(samples=1), skip=("dormant", "inversion", "pairs")
+    references=2, epochs=1, alpha=0.34, settings=Settings(samples=1), skip=("margins", "dormant", "inversion", "pairs")
 )
 
 
@@ -140,7 +140,7 @@ def test_what_is_admitted_is_loaded_and_nothing_else(
 
 def _every_second_is_clean() -> Any:  # noqa: ANN401
     from badnets.audit import auditing, verdict  # noqa: PLC0415
-    from badnets.audit.verdict import StageReport, Suspicion  # noqa: PLC0415
+    from badnets.audit.verdict import Calibration, StageReport, Suspicion  # noqa: PLC0415
 
     real, asked = auditing.audit, []
 
@@ -152,6 +152,7 @@ def _every_second_is_clean() -> Any:  # noqa: ANN401
         said = replace(
             found.verdict, word="backdoored" if backdoored else "clean", p_value=0.2 if backdoored else 0.9,
             suspicions=(Suspicion("inversion", "unknown", "it looks odd"),) if backdoored else (), stages=stages,
+            calibration=Calibration(2, "key", "settings", 0.34, "by rank"),
         )  # fmt: skip
         return replace(found, verdict=said)
 

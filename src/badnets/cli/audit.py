@@ -29,7 +29,7 @@ def audit(
         Path,
         typer.Argument(
             metavar="WEIGHTS",
-            help="A .safetensors file, a state dict of torch.save (scanned first), .onnx, an index of shards, or a folder.",
+            help="A .safetensors file, a state dict of torch.save (scanned), .onnx, an index of shards, or a folder.",
         ),
     ],
     data: Annotated[str, typer.Option("--data", help="Clean images: as for train; the half kept for testing is used.")],

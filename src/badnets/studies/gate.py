@@ -227,7 +227,9 @@ def run(
     _calibrate(population, options, data, folder, place, observer)
     policy = read_policy(house.policy).digest
     before = {
-        cell: GateCell(_name(made), made.weights, options, policy, folder.path / made.folder, house, population)
+        cell: GateCell(
+            made.name, made.weights, options, policy, folder.path / made.folder, house, population, made.seed
+        )
         for cell, made in trained.items()
     }
     home, kind = RunFolder(folder.path / "judgements"), Kind(carry_out_gate, GateOutcome)
@@ -299,10 +301,6 @@ min_population = {spec.references}
 def _named(cell: Cell, judgement: Judgement) -> bool:
     suspicions = judgement.audit.suspicions if judgement.audit else ()
     return names_it(cell.recipe.policy if cell.recipe else None, suspicions)
-
-
-def _name(made: CellResult) -> str:
-    return Path(made.folder).name
 
 
 def _build(spec: ModelSpec, seed: int) -> nn.Module:
