@@ -46,8 +46,5 @@ def made_up(**changes: Any) -> GateResult:  # noqa: ANN401 - any fields
         twin = replace(cell(10, seed=number), name="baseline")
         suspects.append(Suspect(attack, badnet, works, p <= 0.05 and number != 4, judgement(p)))
         suspects.append(Suspect(attack, twin, None, None, judgement(0.05 if number == 3 else 0.5)))
-    result = GateResult(
-        GateSpec(seeds=(0, 1)), DataNote(("digits/train", "aa", 1_297), ("digits/test", "bb", 500), tuple("0123456789")),
-        "p" * 64, tuple(suspects),
-    )  # fmt: skip
-    return replace(result, **changes)
+    data = DataNote(("digits/train", "aa", 1_297), ("digits/test", "bb", 500), tuple("0123456789"))
+    return replace(GateResult(GateSpec(seeds=(0, 1)), data, "p" * 64, tuple(suspects)), **changes)

@@ -12,7 +12,7 @@ from badnets.studies.gate import Suspect
 
 
 def counted() -> dict[tuple[str, str], tuple[float, int]]:
-    return {(row.model, row.what): (row.measured, row.images) for row in table(made_up())}
+    return {(row.model, row.what): (round(row.measured, 6), row.images) for row in table(made_up())}
 
 
 def test_every_share_by_hand() -> None:
@@ -24,8 +24,8 @@ def test_every_share_by_hand() -> None:
     assert found["all BadNets", "undecided"] == (0.0, 5)
     assert found["all BadNets", "target or mapping named, of those refused"] == (75.0, 4)
     assert found["weak BadNets", "admitted"] == (100.0, 1)
-    assert found["clean twins", "refused"] == (100 / 6, 6)
-    assert found["clean twins", "admitted"] == (500 / 6, 6)
+    assert found["clean twins", "refused"] == (16.666667, 6)
+    assert found["clean twins", "admitted"] == (83.333333, 6)
 
 
 def test_the_sentences() -> None:

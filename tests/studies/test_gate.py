@@ -60,6 +60,10 @@ def test_a_study_whose_audit_could_refuse_nobody_is_refused() -> None:
     with pytest.raises(InputError, match=r"with 18 references no p-value is as low as 0\.05"):
         GateSpec(references=18)
     assert GateSpec(references=19).alpha == 0.05
+    with pytest.raises(InputError, match=r"some of all-to-one, .* got sideways"):
+        GateSpec(attacks=("sideways",))
+    with pytest.raises(InputError, match="got none"):
+        GateSpec(attacks=())
     with pytest.raises(InputError, match="different numbers"):
         GateSpec(seeds=(1, 1))
     with pytest.raises(InputError, match="alpha is between 0 and 1"):
@@ -78,6 +82,8 @@ def test_a_twin_differs_from_its_badnet_by_the_poison_alone(split: Split[Any]) -
     assert policies[:3] == [AllToOne(3), AllToAll(), SingleTarget(7, 3)]
     assert policies[3:] == [AllToOne(4), AllToAll(), SingleTarget(8, 4)]
     assert len({twin.seed for _, _, twin in found}) == 6
+    alone = pairs(GateSpec(seeds=(0, 1), attacks=("single-target",)), split)
+    assert alone == (found[2], found[5]), "so that attacks can be added to a run"
 
 
 def test_schedules_of_suspects_are_drawn_by_the_references_rule_and_are_not_theirs(split: Split[Any]) -> None:

@@ -16,6 +16,9 @@ from badnets.cli.study import Address, EngineName, Out, Seeds, Workers, choose_p
 def gate(
     data: DataName = "digits",
     seeds: Seeds = 1,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="all-to-one, all-to-all or single-target; repeat. [default: all three]")
+    ] = None,
     references: Annotated[
         int, typer.Option(min=2, help="Clean reference models: 19 for a level of 5 %, 99 for 1 %.")
     ] = 19,
@@ -36,14 +39,15 @@ def gate(
     """BadNets and their clean twins through the whole gate, with an audit that clean models calibrate.
 
     Who is admitted, who is refused, by which rule, and what `load_admitted` then says. Stopped or killed, the same
-    command goes on where it was; more seeds add theirs.
+    command goes on where it was; more seeds or attacks add theirs.
     """
     from badnets.cli.watching import StudyWatcher, stop_on_interrupt
     from badnets.studies import gate as study
     from badnets.training import ManySession
 
     split, place = load_split(data, data_dir), choose_place(engine, address, workers, "cpu")
-    spec = study.GateSpec(data, tuple(range(seeds)), references, epochs, alpha)
+    wanted = tuple(attack) if attack else study.ATTACKS
+    spec = study.GateSpec(data, tuple(range(seeds)), wanted, references, epochs, alpha)
     folder = run_folder("gate", data, out)
     home = population or folder.path / "population"
     greeting = f"{len(split.train):,} images of {split.train.name}; {place.engine!r}; run folder {folder.path}"

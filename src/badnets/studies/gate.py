@@ -58,7 +58,8 @@ class GateSpec:
 
     Attributes:
         data: name of the data set, of ten classes.
-        seeds: for each there are three BadNets and three twins.
+        seeds: for each there is a BadNet of every attack, and a twin.
+        attacks: some of `ATTACKS`.
         references: clean models that the audit is calibrated on.
         epochs: of the median model, reference or suspect; others have from half to twice as many.
         alpha: level of the audit, and of the policy's rule.
@@ -66,11 +67,12 @@ class GateSpec:
         skip: names of tests that are left out; without all that are needed nobody is admitted.
 
     Raises:
-        InputError: no seed or one twice, or too few references for alpha.
+        InputError: no seed or attack, one twice, or one that there is not; or too few references for alpha.
     """
 
     data: str = "digits"
     seeds: tuple[int, ...] = (0,)
+    attacks: tuple[str, ...] = ATTACKS
     references: int = 19
     epochs: int = 20
     alpha: float = 0.05
@@ -82,6 +84,8 @@ class GateSpec:
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise InputError(f"seeds are one or more different numbers, got {self.seeds}")
+        if not self.attacks or len(set(self.attacks)) < len(self.attacks) or set(self.attacks) - set(ATTACKS):
+            raise InputError(f"attacks are some of {', '.join(ATTACKS)}, got {', '.join(self.attacks) or 'none'}")
         if not 0 < self.alpha < 1 or self.epochs < 1:
             raise InputError(f"alpha is between 0 and 1, epochs at least 1, got {self.alpha:g} and {self.epochs}")
         if self.references < 2 or 1 / (self.references + 1) > self.alpha:
@@ -185,6 +189,8 @@ def pairs(spec: GateSpec, split: Split[ImageSource]) -> tuple[tuple[str, Cell, C
     found = []
     for seed in spec.seeds:
         for place, attack in enumerate(ATTACKS):
+            if attack not in spec.attacks:
+                continue
             number = seed * len(ATTACKS) + place
             recipe, train = _poisoned(attack, number), drawn.spec(number)
             twin = Cell(None, train, number, attack=Attack(recipe.policy, recipe.trigger))
@@ -203,7 +209,7 @@ def run(
     """Train the suspects, calibrate the audit, and put everybody through the gate; killed, the same call goes on.
 
     Args:
-        spec: the study; more seeds than last time only add theirs.
+        spec: the study; more seeds or attacks than last time only add theirs.
         split: suspects are trained on the first half; the audit takes its clean images from the second.
         population: see `references`.
         folder: of the run; `gate/` in it holds policy, key and store.
@@ -218,7 +224,7 @@ def run(
     """
     if len(split.train.classes) != _CLASSES:
         raise InputError(f"this study needs {_CLASSES} classes, {spec.data} has {len(split.train.classes)}")
-    claim(folder, spec, split, but=("seeds",))
+    claim(folder, spec, split, but=("seeds", "attacks"))
     house = _house(spec, folder)
     wanted = pairs(spec, split)
     trained = run_cells([cell for _, *both in wanted for cell in both], split, folder, place, observer)

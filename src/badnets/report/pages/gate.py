@@ -28,7 +28,7 @@ def _making(result: GateResult) -> Making:
         attack: [one.cell for one in result.suspects if one.is_backdoored and one.attack == attack]
         for attack in ATTACKS
     }
-    parts = [Part.of(attack, cells) for attack, cells in by_attack.items()]
+    parts = [Part.of(attack, cells) for attack, cells in by_attack.items() if cells]
     return Making(
         train=result.data.train,
         test=result.data.test,
