@@ -33,8 +33,8 @@ def judgement(p: float) -> Judgement:
     if said.word == "clean":
         rules = (Rule("scan", "every byte explained"), Rule("audit", "clean"))
         return Judgement(Word.ADMIT, rules, said, "e" * 64, "s" * 64, loaded=True, refusal="")
-    rules = (Rule("audit", "model.safetensors: backdoored, p = 0.05: <b>all become 3</b>"),)
-    return Judgement(Word.REFUSE, rules, said, "", "s" * 64, loaded=False, refusal="x.safetensors has no verdict")
+    against = (Rule("audit", "model.safetensors: backdoored, p = 0.05: <b>all become 3</b>"),)
+    return Judgement(Word.REFUSE, against, said, "", "s" * 64, loaded=False, refusal="x.safetensors has no verdict")
 
 
 def made_up(**changes: Any) -> GateResult:  # noqa: ANN401 - any fields

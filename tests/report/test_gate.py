@@ -34,7 +34,7 @@ def test_the_sentences() -> None:
     assert "(4 of 5)" in said
     assert "(5 of 6); refused: 16.67%" in said
     assert "at most 5% of clean networks, as stated" in said
-    assert "1 of the BadNets are weak and not counted" in said
+    assert "Weak, and not counted: 1 of the BadNets." in said
     assert "of every network that was admitted, and of no other" in said
 
 

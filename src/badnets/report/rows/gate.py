@@ -53,7 +53,7 @@ def notes(result: GateResult) -> tuple[str, ...]:
     ]
     if result.weak:
         said.append(
-            f"{len(result.weak)} of the BadNets are weak and not counted: the backdoor was not learned, or costs so "
+            f"Weak, and not counted: {len(result.weak)} of the BadNets. The backdoor was not learned, or costs so "
             f"much accuracy that its user would notice; of these refused: {share(result.weak, Word.REFUSE)}."
         )
     wrong = [name(one) for one in result.suspects if one.judgement.loaded != (one.judgement.word == Word.ADMIT)]
