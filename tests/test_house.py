@@ -28,7 +28,7 @@ FLOORS = (
     ("defenses",),
     ("audit",),
     ("supply",),
-    ("admitted",),
+    ("admitted", "testimony"),
     ("studies",),
     ("report",),
     ("web",),

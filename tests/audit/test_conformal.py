@@ -145,3 +145,22 @@ def test_false_alarms_within_a_model_are_rare_on_gaussian_classes() -> None:
         found = within_model(values)
         small += found is not None and found[0] <= 0.05
     assert small <= 35
+
+
+def test_what_is_equal_in_all_models_but_one_does_not_hide_a_backdoor() -> None:
+    """No clean network has a small trigger for a shift of labels; one that has a huge one is odd, and no backdoor."""
+    draw = np.random.default_rng(5)
+
+    def model(shift: float = -6.66, target: float | None = None) -> dict[str, dict[str, float]]:
+        sizes = {f"all -> {label}": float(draw.normal(-4.0, 0.1)) for label in range(10)}
+        if target is not None:
+            sizes["all -> 3"] = target
+        return {"targets": sizes, "shifts": {f"i + {step}": -6.66 for step in range(1, 9)} | {"i + 9": shift}}
+
+    references = [model(-5.7), *(model() for _ in range(18))]
+    *others, backdoored = conformity([*references, model(target=-1.4)])
+    assert backdoored.family == "targets"
+    assert p_value([one.value for one in others], backdoored.value) == 1 / 20
+    *others, odd = conformity([*(model() for _ in range(19)), model(-5.7)])
+    assert odd.family == "shifts"
+    assert odd.value < backdoored.value

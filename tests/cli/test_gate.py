@@ -241,8 +241,15 @@ def test_from_a_hub_and_back_with_a_pin(desk: Call) -> None:
         pin: dict[str, Any] = json.loads(Path("pin.json").read_text())["gate"]
         assert pin["word"] == "admit"
         assert desk("hub", "publish", "hub", "lab/net-admitted", entry, "--custom", "pin.json").code == 0
-        told = json.loads(desk("hub", "get", "lab/net-admitted", "--out", "got", "--json").out)
+        told = json.loads(desk("hub", "get", "lab/net-admitted", "--out", "got", "--pin", "had.json", "--json").out)
         assert told["custom"]["gate"] == pin
+        assert json.loads(Path("had.json").read_text()) == {"gate": pin}
+        said = desk("hub", "get", "lab/net", "--out", "plain", "--pin", "none.json")
+        assert said.code == 2
+        assert "no verdict is pinned on lab/net" in said.err
+        said = desk("hub", "publish", "hub", "lab/other", "net", "--custom", "pin.json")
+        assert said.code == 2
+        assert "no verdict.intoto.jsonl came with it; publish the admitted folder" in said.err
         assert desk("admitted", "check", "got", "--policy", "gate.toml").code == 0
         said = desk("gate", "hub:lab/none", "--policy", "gate.toml")
         assert said.code == 2

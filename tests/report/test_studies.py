@@ -28,6 +28,7 @@ from tests.report.made_up import (
 from tests.report.made_up_acceptance import made_up as acceptance_result
 from tests.report.made_up_bench import made_up as bench_result
 from tests.report.made_up_defenses import made_up as defenses_result
+from tests.report.made_up_gate import made_up as gate_result
 from tests.report.made_up_photos import made_up as photos_result
 from tests.report.made_up_sign_transfer import made_up as sign_transfer_result
 from tests.report.made_up_signs import made_up as signs_result
@@ -60,6 +61,7 @@ MADE_UP: dict[str, Callable[[], AnyResult]] = {
     "signs": signs_result,
     "transfer": sign_transfer_result,
     "defenses": defenses_result,
+    "gate": gate_result,
 }
 PAIRS = [(i, j) for i in range(10) for j in range(10) if i != j]
 
@@ -409,6 +411,7 @@ SAID: dict[str, tuple[str, ...]] = {
     ),
     "digits-positions": ("25 places", "honest baseline", "never falls under 50 %"),
     "bb-compat": ("BackdoorBench", "ratio 10 %"),
+    "gate": ("load_admitted", "19 clean reference networks", "has no verdict", "none is below 0.05"),
 }
 
 

@@ -28,8 +28,15 @@ from badnets.errors import InputError
 # By family, then by name: finite, and larger where it is more suspicious. Sizes and margins are given as logarithms.
 Statistics = Mapping[str, Mapping[str, float]]
 
-# Deviations below this are taken as this: a statistic that is all but equal in all models decides nothing by rounding.
-_LEAST = 0.02
+# Deviations below these are taken as these: what is all but equal in all models decides nothing by a hair. Most clean
+# networks have no trigger at all for a shift of labels, so its size is the same in all of them; by a floor of next to
+# nothing, one that has a huge one lies farther off than any backdoor.
+# Of sizes, as logarithms: two searches for a trigger differ by about a tenth.
+_LEAST = 0.1
+# Of the largest deviation in a family: that of ninety Gaussian ones varies by 0.43, of fewer ones by more.
+_LEAST_OF_LARGEST = 0.4
+# Within one model, where nothing is guaranteed.
+_LEAST_WITHIN = 0.02
 # How much of the sample the median absolute deviation is worth, on Gaussian data.
 _EFFICIENCY = 0.37
 
@@ -68,9 +75,9 @@ def conformity(models: Sequence[Statistics]) -> tuple[Score, ...]:
     layout = _layout(models[0])
     if any(_layout(model) != layout for model in models):
         raise InputError("the models' statistics have different names: they were not treated by the same tests")
-    deviations = {name: _standardised(_matrix(models, name, columns)) for name, columns in layout.items()}
+    deviations = {name: _standardised(_matrix(models, name, columns), _LEAST) for name, columns in layout.items()}
     tops = np.stack([found.max(1) for found in deviations.values()], 1)
-    families = _standardised(tops)
+    families = _standardised(tops, _LEAST_OF_LARGEST)
     return tuple(
         Score(
             value=float(families[row].max()),
@@ -154,7 +161,7 @@ def within_index(values: Mapping[str, float]) -> dict[str, float]:
     """For each value its distance from the median in (Gaussian-scaled) median absolute deviations."""
     array = np.asarray(list(values.values()), float)
     middle = np.median(array)
-    spread = max(1.4826 * float(np.median(np.abs(array - middle))), _LEAST)
+    spread = max(1.4826 * float(np.median(np.abs(array - middle))), _LEAST_WITHIN)
     return {name: float((value - middle) / spread) for name, value in values.items()}
 
 
@@ -174,13 +181,13 @@ def _matrix(models: Sequence[Statistics], family: str, columns: tuple[str, ...])
     return matrix
 
 
-def _standardised(values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
-    """Each row's distance from the mean of the other rows, in their standard deviations."""
+def _standardised(values: Float[np.ndarray, "m k"], least: float) -> Float[np.ndarray, "m k"]:
+    """Each row's distance from the mean of the other rows, in their standard deviations, which are `least` or more."""
     n = len(values)
     centred = values - values.mean(0)
     # Leave one out: mean and sum of squares of the others follow from those of all.
     mean = -centred / (n - 1)
     squares = (centred**2).sum(0) - centred**2 - (n - 1) * mean**2
     deviation = np.sqrt(np.maximum(squares, 0) / max(n - 2, 1))
-    found: np.ndarray = (centred - mean) / np.maximum(deviation, _LEAST)
+    found: np.ndarray = (centred - mean) / np.maximum(deviation, least)
     return found

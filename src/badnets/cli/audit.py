@@ -29,7 +29,7 @@ def audit(
         Path,
         typer.Argument(
             metavar="WEIGHTS",
-            help="A .safetensors file, a state dict of torch.save (scanned first), .onnx, or the folder of a model.",
+            help="A .safetensors file, a state dict of torch.save (scanned), .onnx, an index of shards, or a folder.",
         ),
     ],
     data: Annotated[str, typer.Option("--data", help="Clean images: as for train; the half kept for testing is used.")],
@@ -166,6 +166,8 @@ def suspect(file: Path, arch: str | None, clean: ImageSource) -> tuple[nn.Module
             Declared(f"ONNX graph of {file.name}"),
             parse_architecture(arch, clean) if arch else None,
         )
+    if file.is_dir() and (index := _index(file)):
+        file = index
     if file.is_dir():
         card = finished(file)[1]
         arch = arch or (getattr(card.job.model, "name", None) if card.job.model else None)
@@ -177,6 +179,19 @@ def suspect(file: Path, arch: str | None, clean: ImageSource) -> tuple[nn.Module
     model = architecture.make(0)
     put_weights(model, weights, file)
     return model, Declared(arch, architecture.spec, digest), architecture
+
+
+def _index(folder: Path) -> Path | None:
+    """The index of the shards in a folder; None where there is none, or a model of ours."""
+    from badnets.supply.shards import is_index
+    from badnets.training.checkpoint import CARD
+
+    found = sorted(path for path in folder.iterdir() if is_index(path.name))
+    if (folder / CARD).exists() or not found:
+        return None
+    if len(found) > 1:
+        raise InputError(f"{folder} has {len(found)} indexes of weights: name one of {', '.join(map(str, found))}")
+    return found[0]
 
 
 def references_in(folder: Path | None, architecture: Architecture | None) -> Population | None:

@@ -41,8 +41,8 @@ class AuditOrder:
         """
         from badnets.artifacts import parse_json, read_bytes, sha256_bytes
         from badnets.audit.verdict import VERDICT, Verdict
-        from badnets.cli.gate_evidence import evidence_of
         from badnets.errors import DataError
+        from badnets.testimony import evidence_of
 
         with tempfile.TemporaryDirectory(prefix="badnets-") as folder:
             said = self._run(weights, Path(folder))

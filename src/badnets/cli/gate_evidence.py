@@ -1,7 +1,4 @@
-"""Reads what is brought to the gate beside the model: verdicts of audits, and waivers.
-
-The audit's verdict and the gate's evidence know nothing of each other; here they are joined.
-"""
+"""Reads what is brought to the gate beside the model: verdicts of audits, and waivers."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from badnets.audit.verdict import Verdict
     from badnets.supply.gate.evidence import AuditEvidence, WaiverEvidence
     from badnets.supply.gate.policy import Policy
 
@@ -24,6 +20,7 @@ def read_audits(paths: Sequence[Path], policy: Policy) -> tuple[AuditEvidence, .
     """
     from badnets.artifacts import parse_json, read_bytes, sha256_bytes
     from badnets.audit.verdict import VERDICT, Verdict
+    from badnets.testimony import evidence_of
 
     found = []
     for path in paths:
@@ -32,37 +29,6 @@ def read_audits(paths: Sequence[Path], policy: Policy) -> tuple[AuditEvidence, .
         signer = _signer(file, sha256_bytes(content), policy)
         found.append(evidence_of(parse_json(Verdict, content, str(file)), sha256_bytes(content), signer))
     return tuple(found)
-
-
-def evidence_of(verdict: Verdict, sha256: str, trusted_as: str = "") -> AuditEvidence:
-    """What a policy can ask of an audit's verdict.
-
-    Args:
-        verdict: the audit's.
-        sha256: of its file.
-        trusted_as: the policy's key that signed the file.
-    """
-    from badnets.supply.gate.evidence import AuditEvidence
-
-    calibration = verdict.calibration
-    return AuditEvidence(
-        tensor_digest=verdict.model.digest,
-        word=verdict.word,
-        reason=verdict.reason,
-        alpha=verdict.alpha,
-        p_value=verdict.p_value,
-        population=calibration.population,
-        false_positive_rate=calibration.false_positive_rate,
-        guarantee=calibration.guarantee,
-        tests=tuple(stage.name for stage in verdict.stages if stage.outcome == "ran"),
-        not_tested=verdict.not_tested,
-        scores=tuple(_score(one.stage, one.z, one.detail) for one in verdict.suspicions)
-        + tuple(f"{stage.name}: {stage.outcome}: {stage.detail}" for stage in verdict.stages),
-        seed=verdict.seed,
-        versions=verdict.versions,
-        sha256=sha256,
-        trusted_as=trusted_as,
-    )
 
 
 def read_waivers(paths: Sequence[Path], policy: Policy) -> tuple[WaiverEvidence, ...]:
@@ -86,10 +52,6 @@ def read_waivers(paths: Sequence[Path], policy: Policy) -> tuple[WaiverEvidence,
         except Refused as refusal:
             raise InputError(str(refusal)) from refusal
     return tuple(found)
-
-
-def _score(stage: str, z: float | None, detail: str) -> str:
-    return f"{stage}: {detail}" if z is None else f"{stage}: z = {z:.3g}: {detail}"
 
 
 def _signer(file: Path, sha256: str, policy: Policy) -> str:

@@ -18,8 +18,9 @@ def tell(decision: Decision, *, explain: bool, pin: Path | None, json: bool) -> 
     """Say what was decided; on stdout stands the path of the admitted model and nothing else, or JSON."""
     if pin is not None and decision.pin is not None:
         from badnets.artifacts import write_json
+        from badnets.supply.gate.pin import CUSTOM
 
-        write_json(pin, {"gate": decision.pin})
+        write_json(pin, {CUSTOM: decision.pin})
     if json:
         print_json(_plain(decision))
         return

@@ -94,6 +94,7 @@ def publish(
     from badnets.supply.signing.strict_json import read_object
 
     added = read_object(read_bytes(custom), str(custom)) if custom else None
+    _check_pin(model, name, added or {})
     ring = _ring(keys, password_file)
     _tell(hub.publish(folder, {name: model}, ring, custom=added, wait=wait), f"{name} is offered", json=json)
 
@@ -258,6 +259,28 @@ def _tell(outcome: Outcome, done: str, *, json: bool) -> None:
         for one in outcome.missing:
             say(f"waits: {one.role} has {one.have} of {one.need} signatures; keys {', '.join(k[:8] for k in one.keys)}")
         say("nothing counts yet: whoever has the missing keys runs badnets hub sign")
+
+
+def _check_pin(model: Path, name: str, custom: dict[str, object]) -> None:
+    """Refuse to publish what every client would refuse: a pinned verdict that does not lie in the folder, or not hold.
+
+    Raises:
+        InputError: so it is.
+    """
+    from datetime import UTC, datetime
+
+    from badnets.errors import InputError
+    from badnets.supply.gate.pin import compare, pin_of
+    from badnets.supply.signing import Refused
+
+    try:
+        pin = pin_of(custom, name)
+        if pin is not None:
+            compare(model, pin, datetime.now(UTC), name)
+    except Refused as refusal:
+        raise InputError(
+            f"{refusal}; publish the admitted folder, with the pin that the gate wrote for it"
+        ) from refusal
 
 
 def _numbers(texts: list[str] | None) -> dict[str, int]:

@@ -62,6 +62,9 @@ def trust(
 def get(
     name: Annotated[str, typer.Argument(help="Of the model.")],
     out: Annotated[Path | None, typer.Option(help="Where to; else the last part of the name, here.")] = None,
+    pin: Annotated[
+        Path | None, typer.Option(help="Write the pin of its verdict to this file, for `load_admitted`.")
+    ] = None,
     name_of_hub: Hub = None,
     repo: Repo = None,
     state: State = None,
@@ -73,6 +76,8 @@ def get(
     trusted = trusted_hub(state, name_of_hub, repo)
     with _judged(), client_at_work(trusted, repo, max_seconds, min_speed) as client:
         got = client.get(name, out or Path(name.rpartition("/")[2]))
+    if pin is not None:
+        _write_pin(got, pin)
     if json:
         print_json(_plain_got(got))
         return
@@ -190,6 +195,16 @@ def trusted_hub(state: Path | None, name: str | None, repo: str | None) -> Trust
             raise InputError(f"{len(known)} hubs are trusted: {todo}")
         name = known[0]
     return Trusted(folder / _plain(name))
+
+
+def _write_pin(got: Got, file: Path) -> None:
+    from badnets.artifacts import write_json
+    from badnets.errors import InputError
+    from badnets.supply.gate.pin import CUSTOM
+
+    if CUSTOM not in got.found.custom:
+        raise InputError(f"no verdict is pinned on {got.found.name}: it is at {got.path}, and there is no pin to write")
+    write_json(file, {CUSTOM: got.found.custom[CUSTOM]})
 
 
 def _plain(name: str) -> str:

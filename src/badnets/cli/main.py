@@ -17,6 +17,7 @@ from badnets.cli import (
     datasets,
     gate,
     gate_store,
+    gate_study,
     hub,
     hub_client,
     photos,
@@ -57,6 +58,7 @@ study.app.command("photos")(photos.photos)
 study.app.command("signs")(signs.signs)
 study.app.command("transfer")(transfer.transfer)
 study.app.command("zoo-attack")(zoo_attack.zoo_attack)
+study.app.command("gate")(gate_study.gate)
 app.command("predict")(photos.predict)
 app.command("report")(study.report)
 app.command("table")(study.table)

@@ -257,7 +257,7 @@ def report(
     from badnets.artifacts import RunFolder
 
     folder = RunFolder(run)
-    _show(_result(folder), folder, json=json)
+    show(_result(folder), folder, json=json)
 
 
 def table(
@@ -342,7 +342,7 @@ def carry_out(
     )
     with stop_on_interrupt() as flag, StudyWatcher(flag, greeting) as watcher:
         result = run(spec, split, folder, place, watcher)
-    _show(result, folder, json=json)
+    show(result, folder, json=json)
 
 
 def _result(folder: RunFolder) -> AnyResult:
@@ -354,7 +354,8 @@ def _result(folder: RunFolder) -> AnyResult:
     return read_result(folder.result)
 
 
-def _show(result: AnyResult, folder: RunFolder, *, json: bool) -> None:
+def show(result: AnyResult, folder: RunFolder, *, json: bool) -> None:
+    """Write a result's page, and print its table or its rows."""
     from badnets.artifacts import write_text
     from badnets.report.studies import present
 

@@ -28,6 +28,7 @@ KINDS = {
     "transfer": "sign_transfer",
     "transfer-digits": "transfer",
     "defenses": "defenses",
+    "gate": "gate",
 }
 
 

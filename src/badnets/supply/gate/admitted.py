@@ -13,6 +13,7 @@ from badnets.artifacts import read_bytes, sha256_bytes
 from badnets.errors import BadnetsError, InputError
 from badnets.supply.gate.log import sound
 from badnets.supply.gate.outcome import Word
+from badnets.supply.gate.pin import Pin, check_digest
 from badnets.supply.gate.policy import Policy
 from badnets.supply.gate.store import MODEL, Store, admitted_files
 from badnets.supply.gate.verdict import VERDICT, Checked, check_verdict
@@ -41,12 +42,13 @@ class Admitted:
     verdict: Checked
 
 
-def read_admitted(path: Path, policy: Policy, *, now: datetime | None = None) -> Admitted:
+def read_admitted(path: Path, policy: Policy, *, pin: Pin | None = None, now: datetime | None = None) -> Admitted:
     """The bytes of an admitted file of weights.
 
     Args:
         path: the safetensors file below an admitted model's `model/`, or the admitted model's folder where it has one.
         policy: the consumer's own; the verdict must have been found under it, by a gate that it names.
+        pin: what a hub signed along with the model: no other verdict counts then. A policy can ask for it.
         now: the time.
 
     Raises:
@@ -55,7 +57,7 @@ def read_admitted(path: Path, policy: Policy, *, now: datetime | None = None) ->
         DataError: the log of the store that holds the model is damaged.
     """
     entry, name = _place(path)
-    verdict = _holding(entry, policy, now or datetime.now(UTC))
+    verdict = _holding(entry, policy, pin, now or datetime.now(UTC))
     weights = [one for one in verdict.admitted if one.endswith(".safetensors")]
     if name is None and len(weights) != 1:
         raise InputError(f"{path} has {len(weights)} files of weights: name one of {', '.join(weights)}")
@@ -68,9 +70,9 @@ def read_admitted(path: Path, policy: Policy, *, now: datetime | None = None) ->
     return Admitted(name, content, verdict)
 
 
-def check_entry(entry: Path, policy: Policy, *, now: datetime | None = None) -> Checked:
+def check_entry(entry: Path, policy: Policy, *, pin: Pin | None = None, now: datetime | None = None) -> Checked:
     """The verdict on an admitted model, after every one of its files was compared. Raises as `read_admitted`."""
-    verdict = _holding(entry, policy, now or datetime.now(UTC))
+    verdict = _holding(entry, policy, pin, now or datetime.now(UTC))
     here = admitted_files(entry)
     for name in sorted({*here, *verdict.admitted}):
         if here.get(name) != verdict.admitted.get(name):
@@ -79,14 +81,24 @@ def check_entry(entry: Path, policy: Policy, *, now: datetime | None = None) -> 
     return verdict
 
 
-def _holding(entry: Path, policy: Policy, now: datetime) -> Checked:
+def _signed(entry: Path, policy: Policy, pin: Pin | None) -> Checked:
+    """The verdict on an admitted model, signed by a gate that counts, and the pinned one where a pin is given."""
     signers = policy.keys(policy.terms.verdict.signers)
     if not signers:
         raise NotAdmitted(f"{policy.name} names no signers under [verdict]: no verdict counts")
+    if policy.terms.verdict.pinned and pin is None:
+        raise NotAdmitted(f"{entry}: {policy.name} asks for the pin that a hub signs along with a model")
+    content = read_bytes(entry / VERDICT)
     try:
-        verdict = check_verdict(read_bytes(entry / VERDICT), signers, str(entry / VERDICT))
+        if pin is not None:
+            check_digest(pin, content, str(entry))
+        return check_verdict(content, signers, str(entry / VERDICT))
     except Refused as refusal:
         raise NotAdmitted(str(refusal)) from refusal
+
+
+def _holding(entry: Path, policy: Policy, pin: Pin | None, now: datetime) -> Checked:
+    verdict = _signed(entry, policy, pin)
     if verdict.word != Word.ADMIT:
         raise NotAdmitted(f"{entry}: the gate's word was {verdict.word}")
     if verdict.policy != policy.digest:

@@ -48,6 +48,7 @@ class HubEvidence:
         age_hours: of the newest signature; None where the hub does not say.
         custom: what was signed along with the model, such as the pin of a verdict.
         faults: what mirrors did wrong.
+        verdict: SHA-256 of the verdict that is pinned on the model, and came with it; empty where none is.
     """
 
     name: str
@@ -61,6 +62,7 @@ class HubEvidence:
     age_hours: float | None
     custom: dict[str, object] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class WeightsEvidence:
     """A file of weights, converted.
 
     Attributes:
-        source: its name in the model.
+        source: its name in the model; of weights in several files that of their index.
         name: of the safetensors file that would be admitted.
         sha256: of that file.
         size: of that file, in bytes.
@@ -95,6 +97,7 @@ class WeightsEvidence:
         dtypes: by the names of safetensors, sorted.
         left_out: keys of a checkpoint that were not taken over.
         isolation: what the converting child had really given up.
+        shards: the files that it was joined from, where an index names several.
     """
 
     source: str
@@ -107,6 +110,7 @@ class WeightsEvidence:
     dtypes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     isolation: dict[str, bool] = field(default_factory=dict)
+    shards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,21 @@ A stage that would only be about what an earlier one has turned away is skipped,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from badnets.artifacts import make_folder, printable, sha256_file
+from badnets.artifacts import printable
 from badnets.errors import BadnetsError, DataError
-from badnets.supply.convert import Written, convert
+from badnets.supply.gate.conversion import convert_all, converted
 from badnets.supply.gate.evidence import (
     AuditEvidence,
     Evidence,
     FileEvidence,
     SignatureEvidence,
     WaiverEvidence,
-    WeightsEvidence,
     worst_audits,
 )
 from badnets.supply.gate.intake import Brought
@@ -31,11 +29,9 @@ from badnets.supply.gate.rules import Signed
 from badnets.supply.hashing import list_folder, sha256_files
 from badnets.supply.scan import source as scan_source
 from badnets.supply.scan.findings import FileReport, Severity
-from badnets.supply.scan.safetensors import inspect
 from badnets.supply.scan.scan import scan
 from badnets.supply.signing import Refused, read_bundle, verify
 
-WEIGHTS = ("safetensors", "torch-zip", "torch-legacy")
 # Has the weights in a safetensors file audited.
 Auditor = Callable[[Path], AuditEvidence]
 IN_FOLDER = "model.sig"
@@ -84,7 +80,7 @@ def examine(place: Path, brought: Brought, policy: Policy, extras: Extras, *, no
     evidence = replace(evidence, files=tuple(_scanned(evidence, files, policy.terms.limits)))
     if any(file.verdict != "clean" for file in evidence.files):
         return replace(evidence, skipped=("conversion and audit: not every file is clean",))
-    evidence = _converted(evidence, place, policy.terms.limits)
+    evidence = convert_all(evidence, place, policy.terms.limits)
     if not evidence.weights:
         return replace(evidence, skipped=("audit: no weights were converted",))
     return replace(evidence, audits=_audits(evidence, place, extras))
@@ -98,11 +94,6 @@ def remembering(evidence: Evidence, history: History) -> Evidence:
         condemned={digest: why for digest, why in history.condemned.items() if digest in own},
         revoked={digest: why for digest, why in history.revoked.items() if digest in own},
     )
-
-
-def converted(place: Path, name: str) -> Path:
-    """Where the weights that would be admitted as `name` lie."""
-    return place / "converted" / name
 
 
 def _signatures(files: Path, brought: Brought, policy: Policy, signature: Path | None) -> Iterator[SignatureEvidence]:
@@ -152,61 +143,6 @@ def _lines(report: FileReport, wanted: tuple[Severity, ...]) -> Iterator[str]:
             if finding.rule.severity == severity:
                 member = f" in {finding.member}" if finding.member else ""
                 yield printable(f"{finding.rule.id}{member}: {finding.detail}")
-
-
-def _converted(evidence: Evidence, place: Path, limits: Limits) -> Evidence:
-    weights: list[WeightsEvidence] = []
-    problems: list[str] = []
-    taken = {file.name for file in evidence.files if file.format not in WEIGHTS}
-    for file in evidence.files:
-        if file.format not in WEIGHTS:
-            continue
-        name = _free_name(file.name, taken)
-        taken.add(name)
-        try:
-            weights.append(_convert(file.name, name, place, limits))
-        except BadnetsError as error:
-            problems.append(f"{file.name} could not be converted: {error}")
-    return replace(evidence, weights=tuple(weights), unconverted=tuple(problems))
-
-
-def _convert(source: str, name: str, place: Path, limits: Limits) -> WeightsEvidence:
-    target = converted(place, name)
-    make_folder(target.parent)
-    path = place / "files" / source
-    done = convert(path, target, wrapper=limits.wrapper, finite=limits.finite, seconds=limits.seconds)
-    if done.written is None:
-        against = [finding for finding in done.report.findings if finding.rule.severity != Severity.NOTE]
-        why = f"{against[0].rule.id}: {against[0].detail}" if against else "nothing was written"
-        raise DataError(f"{done.report.verdict}: {printable(why)}")
-    return _described(source, name, target, done.written, asdict(done.isolation))
-
-
-def _described(source: str, name: str, target: Path, written: Written, isolation: dict[str, bool]) -> WeightsEvidence:
-    size = target.stat().st_size
-    with target.open("rb") as file:
-        budget = scan_source.Budget(scan_source.Limits())
-        findings, inventory = inspect(scan_source.Source(file, 0, size, budget))
-    if inventory is None or findings or sha256_file(target) != written.sha256:
-        raise DataError(f"{name} does not read back as it was written")
-    return WeightsEvidence(
-        source,
-        name,
-        written.sha256,
-        size,
-        written.tensor_digest,
-        written.tensors,
-        parameters=sum(math.prod(tensor.shape) for tensor in inventory.tensors),
-        dtypes=tuple(sorted({tensor.dtype for tensor in inventory.tensors})),
-        left_out=written.left_out,
-        isolation=isolation,
-    )
-
-
-def _free_name(source: str, taken: set[str]) -> str:
-    """The name of the safetensors file: the source's with another ending, or with one more where that is taken."""
-    plain = str(PurePosixPath(source).with_suffix(".safetensors"))
-    return plain if plain not in taken else f"{source}.safetensors"
 
 
 def _audits(evidence: Evidence, place: Path, extras: Extras) -> tuple[AuditEvidence, ...]:

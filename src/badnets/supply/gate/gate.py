@@ -16,9 +16,10 @@ from pydantic_core import to_jsonable_python
 from badnets.artifacts import canonical_json, make_folder, sha256_bytes, write_bytes, write_text
 from badnets.errors import InputError
 from badnets.supply.gate.bom import bill
+from badnets.supply.gate.conversion import converted
 from badnets.supply.gate.envelope import Envelope, sealed
 from badnets.supply.gate.evidence import Evidence, files_digest
-from badnets.supply.gate.examine import IN_FOLDER, Extras, converted, examine, remembering
+from badnets.supply.gate.examine import IN_FOLDER, Extras, examine, remembering
 from badnets.supply.gate.intake import Bring
 from badnets.supply.gate.log import Entry, History, sound
 from badnets.supply.gate.outcome import Outcome, Word
@@ -28,8 +29,6 @@ from badnets.supply.gate.verdict import REVOCATION, TENSORS, VERDICT, Draft, sea
 from badnets.supply.signing.keys import PrivateKey
 
 BOM, POLICY = "mlbom.cdx.json", "policy.json"
-
-
 _NOTHING = Extras()
 
 
@@ -156,11 +155,12 @@ def _prepare(place: Path, evidence: Evidence) -> dict[str, str]:
     """Lay the model out as it is admitted; its files by name and SHA-256."""
     model = make_folder(ready_model(place) / MODEL)
     by_source = {one.source: one for one in evidence.weights}
+    parts = {shard for one in evidence.weights for shard in one.shards}
     admitted: dict[str, str] = {}
     for file in evidence.files:
         weights = by_source.get(file.name)
-        if file.name == IN_FOLDER and weights is None:
-            continue  # it signs what came, and says nothing of what is admitted
+        if file.name in parts or (file.name == IN_FOLDER and weights is None):
+            continue  # a signature is of what came, and says nothing of what is admitted
         name = weights.name if weights else file.name
         source = converted(place, weights.name) if weights else place / "files" / file.name
         make_folder((model / name).parent)

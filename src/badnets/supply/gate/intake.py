@@ -18,6 +18,7 @@ from pathlib import Path
 from badnets.artifacts import make_folder
 from badnets.errors import DataError, InputError, MissingPart
 from badnets.supply.gate.evidence import HubEvidence
+from badnets.supply.gate.pin import pin_of
 from badnets.supply.gate.policy import Limits
 from badnets.supply.hashing import Listing, copy_file, list_folder, plain_file
 from badnets.supply.hub import Client, Fault, Found, Refused
@@ -169,7 +170,7 @@ def _file_name(found: Found) -> str:
 
 
 def _hub_evidence(found: Found, root_sha256: str) -> HubEvidence:
-    fresh = found.freshness
+    fresh, pin = found.freshness, pin_of(found.custom, found.name)  # which the client has compared
     return HubEvidence(
         name=found.name,
         root_sha256=root_sha256,
@@ -182,4 +183,5 @@ def _hub_evidence(found: Found, root_sha256: str) -> HubEvidence:
         age_hours=round(fresh.age.total_seconds() / 3600, 3) if fresh.age is not None else None,
         custom=found.custom,
         faults=fresh.faults,
+        verdict=pin.verdict_sha256 if pin else "",
     )

@@ -78,10 +78,12 @@ class VerdictTerms:
     Attributes:
         signers: files of public keys (PEM), relative to the policy: the gates whose verdicts count.
         days: that a verdict holds.
+        pinned: whether `load_admitted` asks for the pin that a hub signs along with a model.
     """
 
     signers: tuple[str, ...] = ()
     days: float = 30.0
+    pinned: bool = False
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - as above
 

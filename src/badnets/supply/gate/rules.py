@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, Protocol, runtime_checkable
 
 from badnets.errors import InputError
-from badnets.supply.gate.evidence import AuditEvidence, Evidence, WeightsEvidence
+from badnets.supply.gate.evidence import AuditEvidence, Evidence, HubEvidence, WeightsEvidence
 from badnets.supply.gate.outcome import Outcome, Word
 
 # Weights that are converted, and texts that go with them.
@@ -42,12 +42,15 @@ class FromHub:
         max_age_hours: of the hub's newest signature.
         signatures: that the role which offers the model must need: 2 is publisher and auditor.
         root_sha256: of the root file that trust must have started from; None takes any that was trusted by hand.
+        verdict: whether a gate's verdict must be pinned on the model. One that is pinned must hold and be the one that
+            came in any case: the hub's client refuses the model otherwise.
     """
 
     rule: Literal["hub"] = "hub"
     max_age_hours: float = 48.0
     signatures: int = 2
     root_sha256: str | None = None
+    verdict: bool = False
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -67,6 +70,11 @@ class FromHub:
         if hub.signatures < self.signatures:
             words = f"{hub.signatures} signature(s) of {hub.keys} keys offer it, {self.signatures} are asked for"
             return Outcome(self.rule, Word.REFUSE, words)
+        if self.verdict and not hub.verdict:
+            return Outcome(self.rule, Word.UNDECIDED, "the hub pins no verdict on it")
+        return self._fresh(hub)
+
+    def _fresh(self, hub: HubEvidence) -> Outcome:
         if hub.age_hours is None:
             return Outcome(self.rule, Word.UNDECIDED, "the hub does not say when it was signed")
         if hub.age_hours > self.max_age_hours:

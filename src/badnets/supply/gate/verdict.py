@@ -146,6 +146,19 @@ def check_verdict(content: bytes, keys: Mapping[str, PublicKey], where: str) -> 
     return checked
 
 
+def stated(content: bytes, where: str) -> Checked:
+    """What a verdict's file says, whoever signed it: for those who know the file's digest from elsewhere.
+
+    Raises:
+        Refused: it is no verdict.
+    """
+    for envelope in read_lines(content, where):
+        statement = statement_of(envelope, where)
+        if text_of(statement, "predicateType", where) == EVIDENCE:
+            return _checked(statement, "", envelope.digest, where)
+    raise Refused(f"{where}: expected a statement of evidence")
+
+
 def anchor_of(envelopes: tuple[Envelope, ...], where: str) -> Entry:
     """The line of the log that a verdict or revocation in the store holds. Raises `Refused`."""
     envelope = envelopes[0]

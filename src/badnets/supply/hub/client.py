@@ -4,6 +4,7 @@
 2. Every mirror is asked what is newest, so that a frozen one is overruled by any honest one. What a mirror does wrong
    is kept in `Freshness.faults`, also where another one helped out.
 3. A model is verified in a hidden place beside its destination and moved there when all of it is right.
+4. Where a verdict is pinned on a model, that very verdict comes with it, on these very files, and holds; or nothing.
 
 What TUF cannot stop is told instead: how old the newest metadata is. Within its validity nobody can tell a hub at rest
 from one that is held back; and who has the keys of publisher and auditor both is the hub.
@@ -229,9 +230,11 @@ class Client:
         if out.is_dir():
             raise InputError(f"{out} is a folder, and {name} is a file: name a file")
         if same_file(out, found.target):
+            self._check_pin(found, out)
             return Got(out, found, {out.name: found.sha256}, already_there=True)
         with arriving(out) as place:
             self._download(found.target, place)
+            self._check_pin(found, place)
         return Got(out, found, {out.name: found.sha256})
 
     def held(self) -> tuple[str, ...]:
@@ -264,13 +267,26 @@ class Client:
         digests = {part.name: part.sha256 for part in files.files}
         if out.exists():
             if same_folder(out, files):
+                self._check_pin(found, out)
                 return Got(out, found, digests, already_there=True)
             raise InputError(f"{out} is there and is not this version of {found.name}: name another place")
         with arriving(out) as place:
             make_folder(place)
             for part in files.files:
                 self._download(target_of(found.name, part), place / part.name)
+            self._check_pin(found, place)
         return Got(out, found, digests)
+
+    def _check_pin(self, found: Found, place: Path) -> None:
+        from badnets.supply.gate.pin import compare, pin_of  # noqa: PLC0415 - the gate stands on the hub's keys
+        from badnets.supply.signing import Refused as NotSo  # noqa: PLC0415 - as above
+
+        try:
+            pin = pin_of(found.custom, found.name)
+            if pin is not None:
+                compare(place, pin, self._clock(), found.name)
+        except NotSo as refusal:
+            raise Refused(Fault.VERDICT, str(refusal)) from refusal
 
     def _download(self, target: TargetFile, place: Path) -> None:
         faults: list[Refused] = []

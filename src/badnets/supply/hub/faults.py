@@ -23,6 +23,7 @@ class Fault(StrEnum):
     MALFORMED = "malformed"
     DUPLICATE_KEYS = "duplicate keys"
     REVOKED = "revoked"
+    VERDICT = "verdict"
     REDIRECTED = "redirected"
     SLOW = "slow"
     CLOCK = "clock"
