@@ -23,6 +23,8 @@ from torch.overrides import TorchFunctionMode
 
 # Grey, colour, colour with alpha: above that torch's own backward pass is as good.
 _FEW = 4
+_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_USUAL: dict[str, Any] = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 Pair = tuple[int, int]
 
 
@@ -45,7 +47,7 @@ class QuickConvolutions(TorchFunctionMode):
     ) -> Any:  # noqa: ANN401 - whatever `func` gives
         """What torch calls in place of `func`."""
         del types
-        quick = _convolution(*args, **(kwargs or {})) if func is torch.conv2d else None
+        quick = _convolution(args, kwargs or {}) if func is torch.conv2d else None
         if quick is None:
             return func(*args, **(kwargs or {}))
         images, weight, bias, stride, padding, few = quick
@@ -63,18 +65,12 @@ class QuickConvolutions(TorchFunctionMode):
         return kept[2]
 
 
-def _convolution(
-    images: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: object = 1,
-    padding: object = 0,
-    dilation: object = 1,
-    groups: int = 1,
-) -> tuple[Tensor, Tensor, Tensor | None, Pair, Pair, bool] | None:
-    """The arguments of a convolution that is quick here, and whether its images have few channels; None for others."""
-    steps, borders, gaps = (_pair(value) for value in (stride, padding, dilation))
-    if steps is None or borders is None or gaps != (1, 1) or groups != 1 or images.ndim != 4:
+def _convolution(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...] | None:
+    """Arguments of a convolution that is quick here, and whether its images have few channels; None for others."""
+    given = _USUAL | dict(zip(_ARGUMENTS, args, strict=False)) | named
+    images, weight, bias = given["input"], given["weight"], given["bias"]
+    steps, borders, gaps = (_pair(given[name]) for name in ("stride", "padding", "dilation"))
+    if steps is None or borders is None or gaps != (1, 1) or given["groups"] != 1 or images.ndim != 4:
         return None
     frozen = not weight.requires_grad and (bias is None or not bias.requires_grad)
     plain = all(one.is_cpu and one.dtype == torch.float32 for one in (images, weight))
