@@ -1,4 +1,4 @@
-"""Whatever is handed in, the audit answers in one line: a word with its reason, never a crash and never a false "clean".
+"""Whatever is handed in, the audit answers in one line: a word and its reason, never a crash or a false "clean".
 
 Weights of another shape are refused before there is a network: tests/cli/test_audit.py.
 """
