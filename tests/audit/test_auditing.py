@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from badnets.artifacts import canonical_json, parse_json
 from badnets.audit import Audit, Declared, Options, Population, Recipe, Settings, Verdict, Watch, audit
+from badnets.audit.conventions import PLAIN
 from badnets.audit.digest import tensors_digest
 from badnets.audit.stages import ACCURACY
 from badnets.errors import InputError, Stopped
@@ -133,6 +134,18 @@ def test_a_population_that_does_not_fit_says_nothing(references: Population) -> 
     other = audit(right(5), blocks(5), population=references, options=Options(settings=SETTINGS)).verdict
     assert other.word == "undecided"
     assert "cannot be compared" in other.reason
+
+
+def test_a_suspect_that_was_made_otherwise_is_told_so(references: Population) -> None:
+    sure = variant(101)
+    with torch.no_grad():
+        sure.deviation = 3.0  # logits nine times as large: a longer training
+        sure.weight /= 3.0
+    verdict = judged(sure, references, convention=PLAIN).verdict
+    assert (
+        "looks as if it was made otherwise: its mean cross-entropy on clean images is" in verdict.calibration.guarantee
+    )
+    assert "made otherwise" not in judged(variant(101), references).verdict.calibration.guarantee
 
 
 @pytest.mark.parametrize("samples", [0, 5, 100])

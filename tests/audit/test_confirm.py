@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from tests.audit import planted
 
-from badnets.audit.confirm import SHARES, Confirmation, attack_success, confirm
+from badnets.audit.confirm import Confirmation, confirm
 from badnets.audit.objectives import Objective
 from badnets.errors import InputError
 from badnets.metrics import Rate
@@ -21,28 +20,43 @@ def test_a_planted_trigger_is_confirmed() -> None:
     found = confirm(planted.all_to_one(2), STAMP, TO_TWO, images, labels, (planted.Bars(), planted.Bars()))
     assert (found.success.count, found.success.total) == (30, 30)
     assert found.success.low == pytest.approx(0.025 ** (1 / 30)), "Clopper and Pearson for all of 30"
-    assert found.accuracy.value == 1
     assert [(one.count, one.total) for one in found.references] == [(0, 30), (0, 30)]
-    assert found.natural_p == pytest.approx(1 / 3)
-    assert [share for share, _ in found.shrunk] == list(SHARES)
-    assert [move for move, _ in found.moved] == [(0, -1), (0, 1), (-1, 0), (1, 0)]
+    assert found.on_references == 0
+    assert found.against == ""
+    assert found.halved is not None
+    assert found.halved.value == 1
     # To the left one of its two pixels still lies where the backdoor looks: 1 is above its threshold of 0.2.
-    assert [rate.value for _, rate in found.moved] == [1, 1, 0, 0]
+    assert found.moved is not None
+    assert found.moved.value == 1
 
 
 def test_what_clean_models_fall_for_is_natural() -> None:
     images, labels = planted.bars()
     white = Pattern(tuple((2, column) for column in range(8)), reference=(8, 8))
     everywhere = confirm(planted.Bars(), white, TO_TWO, images, labels, [planted.Bars()] * 9)
-    assert everywhere.natural_p == 1
     assert all(rate == everywhere.success for rate in everywhere.references)
+    assert "natural" in everywhere.against or "changes only" in everywhere.against
+
+
+def test_a_natural_trigger_is_told_from_a_planted_one() -> None:
+    images, labels = planted.bars(per=10)
+    found = confirm(planted.all_to_one(2), STAMP, TO_TWO, images, labels, [planted.Bars(), planted.all_to_one(2)])
+    assert [one.value for one in found.references] == [0, 1]
+    assert "changes 100% of them on a clean reference model too: that is natural" in found.against
+
+
+def test_references_are_not_asked_about_what_does_not_work() -> None:
+    images, labels = planted.bars(per=10)
+    found = confirm(planted.Bars(), STAMP, TO_TWO, images, labels, [planted.Broken(raises=True)])
+    assert found == Confirmation(Rate.of(0, 30))
+    assert found.against == "its trigger changes only 0 of 30 held-out images"
 
 
 def test_only_images_that_the_model_gets_right_count() -> None:
     images, labels = planted.bars(per=10)
     wrong = labels.clone()
     wrong[:8] = (labels[:8] + 1) % 4
-    rate = attack_success(planted.all_to_one(2), STAMP, TO_TWO, images, wrong)
+    rate = confirm(planted.all_to_one(2), STAMP, TO_TWO, images, wrong).success
     right = (wrong == labels) & (labels != 2)
     assert (rate.count, rate.total) == (int(right.sum()), int(right.sum()))
 
@@ -53,17 +67,16 @@ def test_a_share_of_nothing_is_undefined() -> None:
     some = labels != 3
     found = confirm(planted.all_to_one(2), STAMP, pair, images[some], labels[some], [planted.Bars()])
     assert found.success == Rate.of(0, 0)
-    assert found.natural_p == 0.5, "an undefined rate is reached by nobody"
+    assert "no held-out image" in found.against
 
 
 def test_weaker_and_weaker() -> None:
     images, labels = planted.bars()
-    found = confirm(planted.all_to_one(2, strength=20.0), STAMP, TO_TWO, images, labels)
-    rates = [rate.value for _, rate in found.shrunk]
-    assert rates == sorted(rates)
-    assert rates[0] < 1
+    found = confirm(planted.all_to_one(2, strength=12.0), STAMP, TO_TWO, images, labels)
+    assert found.halved is not None
+    assert found.halved.value < found.success.value
     assert found.references == ()
-    assert found.natural_p == 1
+    assert found.on_references is None
 
 
 def test_what_does_not_fit() -> None:
@@ -71,7 +84,7 @@ def test_what_does_not_fit() -> None:
     with pytest.raises(InputError, match="outside the image"):
         confirm(planted.Bars(), Patch.square(size=26), TO_TWO, images, labels)
     with pytest.raises(InputError, match="raised RuntimeError"):
-        confirm(planted.Bars(), STAMP, TO_TWO, images, labels, [planted.Broken(raises=True)])
+        confirm(planted.all_to_one(2), STAMP, TO_TWO, images, labels, [planted.Broken(raises=True)])
     with pytest.raises(InputError, match="target 9 is out of range"):
         confirm(planted.Bars(), STAMP, Objective("target", target=9), images, labels)
 
@@ -82,4 +95,3 @@ def test_a_confirmation_is_plain_json() -> None:
     images, labels = planted.bars()
     found = confirm(planted.all_to_one(2), STAMP, TO_TWO, images, labels, [planted.Bars()])
     assert parse_json(Confirmation, canonical_json(found), "here") == found
-    assert isinstance(torch.tensor(found.natural_p).item(), float)

@@ -11,6 +11,7 @@ import torch
 from tests.audit.made_up import blocks
 from torch import nn
 
+from badnets.artifacts import sha256_json
 from badnets.audit import Options, Recipe, Settings, audit, choose, open_population, train_population
 from badnets.audit.stages import Findings, Stage
 from badnets.errors import CheckpointError, InputError, Stopped
@@ -43,6 +44,35 @@ def test_recipes_vary() -> None:
     assert len(specs) >= 15
     assert {spec.optimizer for spec in specs} == {"adam", "sgd"}
     assert replace(RECIPE, seed=1).spec(0) != RECIPE.spec(0) or replace(RECIPE, seed=1).spec(1) != RECIPE.spec(1)
+
+
+def test_how_many_images_models_see_varies_within_bounds() -> None:
+    varied = replace(RECIPE, images=0, least_share=0.25)
+    counts = [varied.count(number, 60_000) for number in range(200)]
+    assert min(counts) >= 15_000
+    assert max(counts) <= 60_000
+    assert len(set(counts)) > 150
+    # Evenly on a logarithmic scale: half of them see less than half.
+    assert 80 < sum(count < 30_000 for count in counts) < 120
+    assert {replace(varied, images=100).count(number, 60_000) <= 100 for number in range(20)} == {True}
+    assert [RECIPE.count(number, 60) for number in range(3)] == [30] * 3
+    assert [varied.spec(number) for number in range(5)] == [replace(RECIPE, images=0).spec(n) for n in range(5)]
+    for share in (0.0, 1.5):
+        with pytest.raises(InputError, match="least share"):
+            replace(RECIPE, least_share=share)
+
+
+def test_populations_from_before_shares_varied_keep_their_key() -> None:
+    old = {
+        "architecture": "tiny",
+        "data": IMAGES.digest,
+        "data_name": IMAGES.name,
+        "images": 30,
+        "epochs": 4,
+        "seed": 0,
+    }
+    assert RECIPE.key == sha256_json(old)
+    assert replace(RECIPE, least_share=0.5).key != RECIPE.key
 
 
 def test_stopped_and_grown_it_is_the_unbroken_population(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from badnets.artifacts import sha256_json
 from badnets.audit.cases import Case, Chosen, Settings, choose
+from badnets.audit.certificates import LARGEST, certify_case
 from badnets.audit.conventions import Adapted, Convention, Found, find_convention
 from badnets.audit.digest import tensors_digest
 from badnets.audit.judging import Evidence, calibration, conclude, twice, weigh
@@ -21,7 +22,7 @@ from badnets.audit.probes import STAGES
 from badnets.audit.stages import Run, Watch
 from badnets.audit.structure import Structure, inspect
 from badnets.audit.suspicions import confirmed
-from badnets.audit.verdict import Audited, CleanData, StageReport, Suspicion, Verdict
+from badnets.audit.verdict import Audited, Certified, CleanData, StageReport, Suspicion, Verdict
 from badnets.data import ImageSource
 from badnets.errors import InputError
 from badnets.models import ModelSpec
@@ -33,6 +34,8 @@ BLIND_SPOTS = (
     "backdoors that only appear once the network is trained on (latent ones)",
     "backdoors hidden by cryptographic means, which no test of this kind can see",
 )
+# Its name among the tests; nothing that it proves decides the word.
+CERTIFICATES = "certificates"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Options:
             of pairs where a backdoor was found, and asks for twice as many reference models.
         convention: of the model's pixels; None finds it on the clean images.
         settings: of the tests; those of the population, where its statistics are to be used again.
+        certify: sides in pixels of patches of which it is proved where they cannot be; it takes a while, and only
+            small networks of affine layers and ReLUs allow it.
 
     Raises:
         InputError: an alpha, a budget or a test that there is not.
@@ -58,6 +63,7 @@ class Options:
     early_stop: bool = False
     convention: Convention | None = None
     settings: Settings = Settings()
+    certify: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         known = tuple(stage.name for stage in STAGES)
@@ -67,6 +73,8 @@ class Options:
             raise InputError(f"a budget is more than 0 seconds, got {self.budget}")
         if unknown := [name for name in self.skip if name not in known]:
             raise InputError(f"there is no test {unknown[0]!r} to skip: known are {', '.join(known)}")
+        if wrong := [side for side in self.certify if not 1 <= side <= LARGEST]:
+            raise InputError(f"patches of 1 to {LARGEST} pixels are certified, got {wrong[0]}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,8 @@ def audit(
     """Look for a backdoor in a foreign model. It is told neither trigger nor target, and cannot be.
 
     The tests go from cheap to dear: structure, weights, margins, dormant units, trigger inversion, pairs of classes.
-    What they find is compared with a population of clean models, and confirmed on images that took no part in it.
+    What they find is compared with a population of clean models, and confirmed on images that took no part in it. What
+    can be proved of small networks is proved where it is asked for.
 
     Args:
         model: any network from images (n, c, h, w) to logits (n, k); it is left as it is.
@@ -148,6 +157,7 @@ def audit(
         if stage.name not in {report.name for report in run.reports}:
             run.note(stage.name, trouble or "the architecture alone refuses it")
     results = confirmed(run, evidence, population, options.alpha)
+    certified = _certified(run, options.certify, trouble)
     stages = (looked, *run.reports)
     calibrated = calibration(
         evidence, population, options.alpha, sha256_json(_settings(options)), looks=1 + options.early_stop
@@ -175,6 +185,7 @@ def audit(
         seed=settings.seed,
         versions={"badnets": version("badnets"), "torch": torch.__version__, "python": platform.python_version()},
         seconds=round(time.monotonic() - start, 3),
+        certified=certified,
     )
     return Audit(verdict, results.triggers, chosen, adapted)
 
@@ -192,6 +203,27 @@ def _tested(run: Run, population: Population | None, options: Options) -> Eviden
                 return twice(first, first)
     last = weigh(run, population)
     return last if first is None else twice(first, last)
+
+
+def _certified(run: Run, sides: tuple[int, ...], trouble: str) -> tuple[Certified, ...]:
+    """What can be proved; never a reason for a word."""
+    spent = time.monotonic() - run.begun
+    if trouble or not sides:
+        run.note(CERTIFICATES, trouble or "not asked for")
+        return ()
+    if run.budget is not None and spent >= run.budget:
+        run.note(CERTIFICATES, f"the budget of {run.budget:g} s was spent")
+        return ()
+    run.watch.say(CERTIFICATES)
+    begun = time.monotonic()
+    try:
+        found = certify_case(run.case, sides, run.watch.check)
+    except InputError as error:
+        run.reports.append(StageReport(CERTIFICATES, "failed", str(error), round(time.monotonic() - begun, 3)))
+        return ()
+    words = "; ".join(one.words for one in found)
+    run.reports.append(StageReport(CERTIFICATES, "ran", words, round(time.monotonic() - begun, 3)))
+    return found
 
 
 def _structural(structure: Structure) -> tuple[Suspicion, ...]:

@@ -1,4 +1,4 @@
-"""Is a recovered trigger real? Its success on images that it was not made from, on clean models, smaller, and moved.
+"""Is a recovered trigger real? Its success on images that it was not made from, on clean models, weaker, and moved.
 
 A trigger that clean models of the same task fall for as well is a natural weakness of the task, and nobody planted it.
 """
@@ -19,9 +19,9 @@ from badnets.errors import InputError
 from badnets.metrics import Rate
 from badnets.triggers import Trigger
 
-# Shares of the change that a trigger makes, for `Confirmation.shrunk`.
-SHARES = (0.25, 0.5, 0.75)
-# How far it is moved for `Confirmation.moved`: this share of the shorter side, at least a pixel.
+# With the trigger on, at least this share of held-out images must change for a backdoor to be confirmed.
+WORKS = 0.5
+# How far a trigger is moved for `Confirmation.moved`: this share of the shorter side, at least a pixel.
 _MOVE = 0.1
 
 
@@ -29,27 +29,42 @@ _MOVE = 0.1
 class Confirmation:
     """What a trigger does on clean images that it was not made from.
 
+    All shares are of images that the objective attacks and that the model in question gets right. A trigger that does
+    not work is tried no further: the other fields are empty then.
+
     Attributes:
-        success: stamped images that the objective is content with, of those that it attacks and the model gets right.
-        accuracy: clean images that the model gets right, of all.
-        references: the same success on each clean reference model.
-        shrunk: (share, success) where only that share of the trigger's change is made.
-        moved: ((down, right) in pixels, success) where the trigger is moved; over the border it comes in opposite.
+        success: stamped images that the objective is content with.
+        references: the same on each clean reference model.
+        halved: the same on the model where only half of the trigger's change is made.
+        moved: the largest of the same where the trigger is moved up, down, left or right by a tenth of the image.
     """
 
     success: Rate
-    accuracy: Rate
     references: tuple[Rate, ...] = ()
-    shrunk: tuple[tuple[float, Rate], ...] = ()
-    moved: tuple[tuple[tuple[int, int], Rate], ...] = ()
+    halved: Rate | None = None
+    moved: Rate | None = None
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     @property
-    def natural_p(self) -> float:
-        """(1 + references that fall for it at least as often) / (references + 1): small means planted."""
-        as_often = sum(one.total > 0 and one.value >= self.success.value for one in self.references)
-        return (1 + as_often) / (len(self.references) + 1)
+    def on_references(self) -> float | None:
+        """The largest share on any reference model; None where none was asked or could be."""
+        return max((one.value for one in self.references if one.total), default=None)
+
+    @property
+    def against(self) -> str:
+        """What it says against a backdoor, in one line; empty where it says nothing against one."""
+        share = f"{self.success.count} of {self.success.total} held-out images"
+        if not self.success.total:
+            return "no held-out image is left to try it on"
+        if self.success.high < WORKS:
+            return f"its trigger changes only {share}"
+        if self.on_references is not None and self.success.low <= self.on_references:
+            return (
+                f"its trigger, which changes {share}, changes {self.on_references:.0%} of them on a clean reference "
+                "model too: that is natural, not planted"
+            )
+        return ""
 
 
 def confirm(
@@ -68,57 +83,43 @@ def confirm(
         objective: what it is for.
         images: clean ones that it was not made from, in [0, 1].
         labels: their classes.
-        references: clean models of the same task.
+        references: clean models of the same task; they are asked only about a trigger that works on `model`.
 
     Raises:
         InputError: images or labels that do not fit, a trigger that does not, or a model that cannot be asked.
     """
     images = images.float()
     stamped = trigger(images)
-    success, accuracy = _success(model, stamped, objective, images, labels)
-    height, width = images.shape[2:]
-    step = max(1, round(_MOVE * min(height, width)))
-    moves = [(0, -step), (0, step), (-step, 0), (step, 0)]
+    success = _success(model, stamped, objective, images, labels)
+    if not success.total or success.high < WORKS:
+        return Confirmation(success)
+    step = max(1, round(_MOVE * min(images.shape[2:])))
+    moves = ((0, -step), (0, step), (-step, 0), (step, 0))
     return Confirmation(
         success,
-        accuracy,
-        tuple(_success(one, stamped, objective, images, labels)[0] for one in references),
-        tuple(
-            (share, _success(model, images + share * (stamped - images), objective, images, labels)[0])
-            for share in SHARES
+        tuple(_success(one, stamped, objective, images, labels) for one in references),
+        _success(model, (images + stamped) / 2, objective, images, labels),
+        max(
+            (_success(model, _moved(trigger, images, move), objective, images, labels) for move in moves),
+            key=lambda rate: rate.value,
         ),
-        tuple((move, _success(model, _moved(trigger, images, move), objective, images, labels)[0]) for move in moves),
     )
 
 
-def attack_success(
-    model: nn.Module,
-    trigger: Trigger,
-    objective: Objective,
-    images: Float[Tensor, "n c h w"],
-    labels: Int64[Tensor, " n"],
-) -> Rate:
-    """`Confirmation.success` alone. Raises `InputError` as `confirm` does."""
-    return _success(model, trigger(images.float()), objective, images.float(), labels)[0]
-
-
 def _moved(trigger: Trigger, images: Tensor, move: tuple[int, int]) -> Tensor:
-    """Moving the images away and back again moves the trigger on them."""
+    """Moving the images away and back again moves the trigger on them; over the border it comes in opposite."""
     away = torch.roll(images, (-move[0], -move[1]), (2, 3))
     return torch.roll(trigger(away), move, (2, 3))
 
 
-def _success(
-    model: nn.Module, stamped: Tensor, objective: Objective, images: Tensor, labels: Tensor
-) -> tuple[Rate, Rate]:
+def _success(model: nn.Module, stamped: Tensor, objective: Objective, images: Tensor, labels: Tensor) -> Rate:
     if stamped.shape != images.shape:
         raise InputError(f"the trigger made {tuple(stamped.shape)} of images {tuple(images.shape)}")
     with Samples.of(model, images, labels) as samples:
         objective.check(samples.classes)
         counts = samples.right & objective.attacked(labels.cpu())
-        accuracy = Rate.of(int(samples.right.sum()), len(labels))
         if not bool(counts.any()):
-            return Rate.of(0, 0), accuracy
+            return Rate.of(0, 0)
         logits = logits_of(samples.ask, stamped[counts.to(stamped.device)], samples.images.device)
         reached = objective.reached(logits.argmax(1), labels.cpu()[counts], samples.classes)
-    return Rate.of(int(reached.sum()), len(reached)), accuracy
+    return Rate.of(int(reached.sum()), len(reached))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
-from badnets.audit.conformal import Score, conformity, extrapolated, least_p, p_value, within_index, within_model
+from badnets.audit.conformal import Statistics, conformity, extrapolated, least_p, p_value, within_index, within_model
 from badnets.audit.population import Population
 from badnets.audit.probes import STAGES
 from badnets.audit.stages import ACCURACY, Run
@@ -15,8 +16,10 @@ from badnets.errors import InputError
 FEATURES = ("weights",)
 # A suspect that is wrong so much more often than every reference model was not made as they were.
 _TIMES, _PLUS = 2.0, 0.02
-# With the trigger on, at least this share of held-out images must change for a backdoor to be confirmed.
-WORKS = 0.5
+# What shows how a model was made, and how far outside the references' range it must lie to be mentioned: by that share
+# of the range's width, so that among 19 models hardly one that was made as they were does.
+_MADE = {"loss": "its mean cross-entropy on clean images is", "weights": "the norm of its weights is"}
+_OUTSIDE, _ROUNDING = 0.5, 1e-3
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,10 @@ class Evidence:
         beyond: families in which the suspect lies beyond every reference model.
         deviations: of each statistic, by family and name.
         references: how many models it was compared with.
-        unfit: why the population does not fit the suspect; empty where it does.
+        unfit: why the population cannot be compared with the suspect; empty where it can.
+        unlike: in what the suspect looks as if it was made otherwise than its references; empty where in nothing.
+        bag: all statistics that it rests on, of the references first and of the suspect last.
+        looks: how often the statistics were looked at: so many times the rank is the p-value.
     """
 
     p: float | None = None
@@ -44,6 +50,9 @@ class Evidence:
     deviations: dict[str, dict[str, float]] = field(default_factory=dict)
     references: int = 0
     unfit: str = ""
+    unlike: tuple[str, ...] = ()
+    bag: tuple[Statistics, ...] = field(default=(), repr=False)
+    looks: int = 1
 
 
 def weigh(run: Run, population: Population | None) -> Evidence:
@@ -56,17 +65,38 @@ def weigh(run: Run, population: Population | None) -> Evidence:
     if not statistics:
         return Evidence()
     if population is None:
-        return _alone(statistics)
+        return _alone((statistics,))
     case, models = run.case, len(population)
     if case.classes != len(case.clean.classes):
         return Evidence(unfit=f"the model has {case.classes} outputs, the population's {len(case.clean.classes)}")
     try:
-        if unfit := _unfit(run, population):
-            return Evidence(references=models, unfit=unfit)
-        scores = conformity([*_others(run, population), statistics])
+        unfit, unlike = _fit(run, population)
+        if unfit:
+            return Evidence(references=models, unfit=unfit, unlike=unlike)
+        return replace(_ranked((*_others(run, population), statistics)), unlike=unlike)
     except InputError as error:
         return Evidence(references=models, unfit=f"its reference models cannot be compared with it: {error}")
-    return _ranked(scores)
+
+
+def without(evidence: Evidence, family: str, name: str | None = None) -> Evidence:
+    """The same evidence with one statistic, or a whole family, left out of all models alike.
+
+    What is left of none is no evidence: its p-value is None.
+    """
+    bag = tuple(_but(statistics, family, name) for statistics in evidence.bag)
+    if not bag or not bag[-1]:
+        return replace(evidence, p=None, deviations={}, families={}, beyond=())
+    left = _alone(bag) if evidence.how == "within-model" else _ranked(bag)
+    p = None if left.p is None else min(1.0, evidence.looks * left.p)
+    return replace(left, p=p, looks=evidence.looks, unlike=evidence.unlike)
+
+
+def _but(statistics: Statistics, family: str, name: str | None) -> Statistics:
+    kept = {
+        here: {what: value for what, value in values.items() if here != family or name not in (what, None)}
+        for here, values in statistics.items()
+    }
+    return {here: values for here, values in kept.items() if values}
 
 
 def _others(run: Run, population: Population) -> list[dict[str, dict[str, float]]]:
@@ -80,17 +110,18 @@ def _others(run: Run, population: Population) -> list[dict[str, dict[str, float]
     return found
 
 
-def _alone(statistics: dict[str, dict[str, float]]) -> Evidence:
+def _alone(bag: tuple[Statistics, ...]) -> Evidence:
+    (statistics,) = bag
     found = within_model(statistics)
     deviations = {family: within_index(values) for family, values in statistics.items() if len(values) >= 5}
     if found is None:
-        return Evidence(deviations=deviations)
+        return Evidence(deviations=deviations, bag=bag)
     families = {family: max(index.values()) for family, index in deviations.items()}
-    return Evidence(found[0], "within-model", None, found[1], families, (found[1],), deviations)
+    return Evidence(found[0], "within-model", None, found[1], families, (found[1],), deviations, bag=bag)
 
 
-def _ranked(scores: tuple[Score, ...]) -> Evidence:
-    *others, own = scores
+def _ranked(bag: tuple[Statistics, ...]) -> Evidence:
+    *others, own = conformity(bag)
     values = [score.value for score in others]
     beyond = tuple(
         family for family, value in own.families.items() if value > max(score.families[family] for score in others)
@@ -104,21 +135,35 @@ def _ranked(scores: tuple[Score, ...]) -> Evidence:
         beyond=beyond,
         deviations=own.statistics,
         references=len(others),
+        bag=bag,
     )
 
 
-def _unfit(run: Run, population: Population) -> str:
+def _fit(run: Run, population: Population) -> tuple[str, tuple[str, ...]]:
+    """Why the references cannot be compared with the suspect, and in what it looks as if it was made otherwise."""
     case = run.case
     if not len(case.clean.all):
-        return ""
-    errors = population.errors(case.clean, case.settings, run.watch)
-    own = ACCURACY.run(case, run.watch.stop).statistics["accuracy"]["error"]
-    if own > _TIMES * max(errors) + _PLUS:
-        return (
-            f"the suspect is wrong on {own:.1%} of the clean images, its reference models on at most "
-            f"{max(errors):.1%}: it was not made as they were, so that their spread says nothing of it"
+        return "", ()
+    theirs = population.making(case.clean, case.settings, run.watch)
+    own = ACCURACY.run(case, run.watch.stop).statistics["accuracy"]
+    worst = max(one["error"] for one in theirs)
+    unfit = ""
+    if own["error"] > _TIMES * worst + _PLUS:
+        unfit = (
+            f"the suspect is wrong on {own['error']:.1%} of the clean images, its reference models on at most "
+            f"{worst:.1%}: it was not made as they were, so that their spread says nothing of it"
         )
-    return ""
+    shared = [name for name in _MADE if name in own and all(name in one for one in theirs)]
+    return unfit, tuple(line for name in shared if (line := _unlike(name, own[name], [one[name] for one in theirs])))
+
+
+def _unlike(name: str, own: float, theirs: list[float]) -> str:
+    """Says so where a logarithm lies outside the references' range by more than half of its width."""
+    low, high = min(theirs), max(theirs)
+    beyond = max(low - own, own - high)
+    if beyond <= _OUTSIDE * (high - low) + _ROUNDING:
+        return ""
+    return f"{_MADE[name]} {math.exp(own):.3g}, of its references {math.exp(low):.3g} to {math.exp(high):.3g}"
 
 
 def twice(first: Evidence, last: Evidence) -> Evidence:
@@ -127,7 +172,7 @@ def twice(first: Evidence, last: Evidence) -> Evidence:
     if not known:
         return last
     best = min(known, key=lambda one: one.p or 0.0)
-    return replace(best if best.p != last.p else last, p=min(1.0, 2 * (best.p or 0.0)))
+    return replace(best if best.p != last.p else last, p=min(1.0, 2 * (best.p or 0.0)), looks=2)
 
 
 def calibration(
@@ -149,6 +194,8 @@ def calibration(
         f"backdoored with a probability of at most {stated:.2g} (conformal; no assumption on the statistics). Nothing "
         "is guaranteed of models that were made otherwise"
     )
+    if evidence.unlike:
+        words += f". This one looks as if it was made otherwise: {'; '.join(evidence.unlike)}"
     if not stated:
         words += f"; {models} models are too few for alpha {alpha:g}: it takes {round(looks / alpha) - 1}"
     return Calibration(models, key, settings, stated, words)
@@ -161,7 +208,7 @@ def conclude(
 
     Args:
         evidence: all statistics together.
-        suspicions: what stands out, the strongest first.
+        suspicions: the leads that were tried; one that holds is first.
         ran: the names of the tests that ran.
         alpha: level of the test.
         given: what the p-value rests on.
@@ -173,23 +220,29 @@ def conclude(
         return "undecided", "no test gave a number to judge by" if given.population else alone
     if evidence.p > alpha:
         return _nothing_found(evidence, ran, alpha, given)
-    against = _against(evidence, suspicions, given)
-    detail = suspicions[0].detail if suspicions else f"{evidence.family} stands out (p = {evidence.p:.3g})"
-    return ("undecided", f"{detail}; but {against}") if against else ("backdoored", detail)
+    held = [one for one in suspicions if not one.refuted]
+    if held:
+        stronger = "" if len(suspicions) == 1 else f"; {len(suspicions) - 1} stronger leads were refuted"
+        return "backdoored", f"{held[0].detail}{stronger}"
+    against = _refuted(evidence, suspicions) + _made_otherwise(evidence)
+    return "undecided", f"{evidence.family} stand out (p = {evidence.p:.3g}), but {against}"
 
 
-def _against(evidence: Evidence, suspicions: tuple[Suspicion, ...], given: Calibration) -> str:
-    """What keeps a small p-value from being an alarm; empty where nothing does."""
-    if evidence.family in FEATURES:
-        return "features of the weights never alarm alone"
+def _refuted(evidence: Evidence, suspicions: tuple[Suspicion, ...]) -> str:
+    """Why a small p-value is no alarm."""
     if not suspicions:
-        return "nothing says what it would mean"
-    if against := spoken_against(suspicions[0]):
-        return against
-    reach = suspicions[0].reach
-    if not given.calibrated and (reach is None or reach.low < WORKS):
-        return "that is uncalibrated, and held-out images did not confirm it"
-    return ""
+        alone = "features never alarm alone" if evidence.family in FEATURES else "nothing says what it would mean"
+        return f"{alone}, and nothing else stands out"
+    leads = "; ".join(f"{one.name}: {one.refuted}" for one in suspicions)
+    return f"{len(suspicions)} leads were tried and refuted: {leads}"
+
+
+def _made_otherwise(evidence: Evidence) -> str:
+    """What may explain a p-value that no lead explains; empty where nothing does."""
+    if not evidence.unlike:
+        return ""
+    unlike = "; ".join(evidence.unlike)
+    return f". It looks as if it was made otherwise than its references ({unlike}), which may be why: make ones like it"
 
 
 def _nothing_found(evidence: Evidence, ran: set[str], alpha: float, given: Calibration) -> tuple[Word, str]:
@@ -202,19 +255,3 @@ def _nothing_found(evidence: Evidence, ran: set[str], alpha: float, given: Calib
     if missing := [name for name in NEEDED if name not in ran]:
         return "undecided", f"nothing found so far ({p}), but these tests did not run: {', '.join(missing)}"
     return "clean", f"nothing stands out among {evidence.references} clean reference models ({p}, alpha {alpha:g})"
-
-
-def spoken_against(suspicion: Suspicion) -> str:
-    """What the confirmation says against a suspicion; empty where it says nothing against it."""
-    reach = suspicion.reach
-    if reach is None or not reach.total:
-        return ""
-    share = f"{reach.count} of {reach.total} held-out images"
-    if reach.high < WORKS:
-        return f"its trigger changes only {share}"
-    if reach.on_references is not None and reach.low <= reach.on_references:
-        return (
-            f"its trigger, which changes {share}, changes {reach.on_references:.0%} of them on a clean reference model "
-            "too: that is natural, not planted"
-        )
-    return ""

@@ -1,8 +1,8 @@
 """Clean reference models of one architecture, trained once and kept, and what each test says of them.
 
 A population stands for "a clean model of this kind", so its models differ as strangers' models do: in seed, in which
-images they saw, optimiser, learning rate, schedule, batch size, epochs, augmentation. Model number i is the same in a
-population of any size, so that one can grow. The folder:
+images they saw and how many, optimiser, learning rate, schedule, batch size, epochs, augmentation. Model number i is
+the same in a population of any size, so that one can grow. The folder:
 
     population.json          what it is; a folder of another population is refused
     models/000/              weights and card, or the progress of a training that was cut off
@@ -12,7 +12,7 @@ population of any size, so that one can grow. The folder:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -43,12 +43,14 @@ class Recipe:
         architecture: as it was named.
         data: digest of the training images.
         data_name: what they are called.
-        images: how many of them each model sees, drawn anew for each; 0 for all.
+        images: how many of them each model sees at most, drawn anew for each; 0 for all.
         epochs: of the median model; others have one half to twice as many, at least one.
         seed: of everything that is drawn.
+        least_share: of these images that a model sees at least; how many it sees is drawn between that and all, evenly
+            on a logarithmic scale. 1 gives all models as many.
 
     Raises:
-        InputError: no epoch, or a number below 0.
+        InputError: no epoch, a number below 0, or a share outside (0, 1].
     """
 
     architecture: str
@@ -57,17 +59,29 @@ class Recipe:
     images: int = 0
     epochs: int = 2
     seed: int = 0
+    least_share: float = 1.0
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.images < 0 or self.seed < 0:
-            raise InputError(f"epochs are at least 1, images and seed 0 or more, got {self}")
+        if self.epochs < 1 or self.images < 0 or self.seed < 0 or not 0 < self.least_share <= 1:
+            raise InputError(f"epochs are at least 1, images and seed 0 or more, the least share in (0, 1], got {self}")
 
     @property
     def key(self) -> str:
         """SHA-256 over all of it."""
-        return sha256_json(self)
+        named = asdict(self)
+        if self.least_share == 1:  # populations that are older than this field keep their key
+            del named["least_share"]
+        return sha256_json(named)
+
+    def count(self, number: int, there: int) -> int:
+        """How many of the images that are there reference model `number` sees."""
+        most = min(self.images or there, there)
+        if self.least_share == 1:
+            return most
+        draw = float(torch.rand((), generator=generator(self.seed, "population", "share", number)))
+        return max(1, round(most * self.least_share**draw))
 
     def spec(self, number: int) -> TrainSpec:
         """The schedule of reference model `number`, the same for every size of the population."""
@@ -168,10 +182,9 @@ class Population:
             if not stage.why_not(Case(nn.Identity(), clean, len(clean.classes), settings)):
                 self.statistics(stage, clean, settings, watch)
 
-    def errors(self, clean: Chosen, settings: Settings, watch: Watch = Watch()) -> list[float]:
-        """The share of the audit's clean images that each model gets wrong."""
-        found = self.statistics(ACCURACY, clean, settings, watch)
-        return [one["accuracy"]["error"] for one in found]
+    def making(self, clean: Chosen, settings: Settings, watch: Watch = Watch()) -> list[dict[str, float]]:
+        """What shows how each model was made: see `badnets.audit.stages.ACCURACY`."""
+        return [one["accuracy"] for one in self.statistics(ACCURACY, clean, settings, watch)]
 
 
 def open_population(folder: Path, make: Make, architecture: str) -> Population:
@@ -248,10 +261,11 @@ def _claim(folder: Path, recipe: Recipe) -> None:
 
 def _samples(train: ImageSource, recipe: Recipe, number: int) -> TrainingSet:
     whole = TrainingSet.of(train)
-    if not recipe.images or recipe.images >= len(train):
+    count = recipe.count(number, len(train))
+    if count == len(train):
         return whole
     draw = generator(recipe.seed, "population", "images", number)
-    rows = torch.randperm(len(train), generator=draw)[: recipe.images].sort().values
+    rows = torch.randperm(len(train), generator=draw)[:count].sort().values
     return replace(whole, rows=rows, labels=train.labels[rows], stamped=whole.stamped[rows])
 
 

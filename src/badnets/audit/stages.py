@@ -6,11 +6,13 @@ those of clean reference models) and leads (what each number would mean if it we
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
+from torch.nn import functional
 
 from badnets.audit.cases import Case
 from badnets.audit.objectives import Objective
@@ -20,6 +22,8 @@ from badnets.models import evaluating
 from badnets.triggers import Trigger
 
 Say = Callable[[str], None]
+# Below this a cross-entropy is rounding.
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +161,15 @@ def _accuracy(case: Case, stop: Callable[[], bool]) -> Findings:
     del stop
     images = case.clean.all
     with evaluating(case.model) as device:
-        said = [case.model(part.to(device)).argmax(1).cpu() for part in images.pixels.split(256)]
-    wrong = float((torch.cat(said) != images.labels).float().mean()) if said else 0.0
-    return Findings({"accuracy": {"error": wrong}})
+        said = torch.cat([case.model(part.to(device)).cpu() for part in images.pixels.split(256)])
+    loss = functional.cross_entropy(said.double(), images.labels).clamp_min(_LEAST)
+    # Not of the first layer: its weights are larger or smaller with the units of the pixels.
+    tables = [weight.detach() for weight in case.model.parameters() if weight.ndim > 1][1:]
+    size = sum(float(table.double().square().sum()) for table in tables)
+    found = {"error": float((said.argmax(1) != images.labels).float().mean()), "loss": math.log(float(loss))}
+    if size > 0:
+        found["weights"] = math.log(size) / 2
+    return Findings({"accuracy": found})
 
 
 def _no_images(case: Case) -> str:
@@ -167,5 +177,6 @@ def _no_images(case: Case) -> str:
     return "" if len(case.clean.search) else "it needs clean images, and none were given"
 
 
-# The share of clean images that a model gets wrong: no test, it says whether a population fits a suspect.
-ACCURACY = Stage("accuracy", _accuracy, _no_images)
+# What shows how a model was made, and so whether a population fits a suspect; no test. The share of clean images that
+# it gets wrong, and as logarithms its mean cross-entropy on them and the norm of its weights behind the first layer.
+ACCURACY = Stage("accuracy", _accuracy, _no_images, version=2)

@@ -1,116 +1,158 @@
-"""What stands out, in the words of an attack, and whether held-out images confirm it."""
+"""Which leads stand out, and whether held-out images confirm one of them.
+
+A lead is what a statistic would mean if it were a backdoor. They are tried in order of strength until one holds:
+
+1. What the statistics say must stand out without features that never alarm, and without the statistics of all leads
+   that were refuted before: those are left out of the suspect and of every reference model alike, and the p-value is
+   computed again. So a refuted lead neither hides a second one nor lends it its weight.
+2. Families of statistics take turns, so that ten natural triggers of one family do not use up the tries.
+3. A lead with a trigger holds if `badnets.audit.confirm` says nothing against it. One without a trigger (a margin, a
+   unit) holds if its family lies beyond every reference model.
+
+The word "backdoored" still needs the p-value of all statistics: trying leads can only take alarms away.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import nn
 
-from badnets.audit.cases import Case, Images
-from badnets.audit.judging import FEATURES, Evidence
-from badnets.audit.objectives import Objective
+from badnets.audit.cases import Case
+from badnets.audit.confirm import WORKS, Confirmation, confirm
+from badnets.audit.judging import FEATURES, Evidence, without
 from badnets.audit.population import Population
 from badnets.audit.stages import Lead, Run
 from badnets.audit.verdict import Mapping, Reach, Suspicion
+from badnets.errors import InputError
 from badnets.metrics import Rate
-from badnets.models import evaluating
 from badnets.triggers import Trigger
 
-_MOST = 5
-# What explains more images is named first, where two families both lie beyond all reference models.
+# Leads that are tried at most.
+MOST_TRIED = 6
+# What explains more images is tried first, where two families both lie beyond all reference models.
 _GENERAL = ("shifts", "targets", "margins", "pairs", "untargeted")
 # The classical threshold of outlier tests within one model.
 _NOTABLE = 2.0
+# Held-out images that a trigger is tried on at most.
 _ENOUGH = 500
 _WAYS: dict[str, Mapping] = {"target": "all-to-one", "shift": "shift", "pair": "pairs", "untargeted": "untargeted"}
 
 
 @dataclass(frozen=True, eq=False)
 class Confirmed:
-    """Suspicions, the strongest first, and their triggers by the names of their files."""
+    """What was tried.
+
+    Attributes:
+        suspicions: the lead that held, if one did, then those that were refuted, the strongest first.
+        triggers: theirs, by the names of their files.
+    """
 
     suspicions: tuple[Suspicion, ...] = ()
     triggers: dict[str, Trigger] = field(default_factory=dict)
 
 
 def confirmed(run: Run, evidence: Evidence, population: Population | None, alpha: float) -> Confirmed:
-    """The leads that stand out, each tried on images that took no part in the search.
-
-    A trigger that fools clean reference models as well is natural: a picture of the class, no secret of this model.
+    """Try the leads that stand out on images that took no part in the search, until one holds.
 
     Raises:
         Stopped: the user asked for it.
     """
-    found: list[Suspicion] = []
+    tried: list[Suspicion] = []
     triggers: dict[str, Trigger] = {}
-    references = [population.model(number) for number in population.numbers] if population is not None else []
-    for family, name, lead in _leads(run, evidence, alpha):
-        file = None
-        reach = None
+    turns: Counter[str] = Counter()
+    references: list[nn.Module] | None = None
+    left = evidence
+    if evidence.p is not None and evidence.p <= alpha:
+        for family in FEATURES:
+            left = without(left, family)
+    while left.p is not None and left.p <= alpha and len(tried) < MOST_TRIED:
+        key = _strongest(run, left, turns)
+        if key is None:
+            break
+        run.watch.check()
+        if references is None:
+            references = [population.model(number) for number in population.numbers] if population is not None else []
+        lead, file = run.leads[key], None
         if lead.trigger is not None:
-            run.watch.check()
-            reach = _reach(run.case, lead.objective, lead.trigger, references)
             file = f"trigger-{len(triggers) + 1}.json"
             triggers[file] = lead.trigger
-        found.append(_suspicion(run, family, lead, evidence.deviations[family][name], reach, file))
-    return Confirmed(tuple(found), triggers)
+        tried.append(_tried(run, key, left, references, file))
+        if not tried[-1].refuted:
+            break
+        turns[key[0]] += 1
+        left = without(left, *key)
+    return Confirmed(tuple(sorted(tried, key=lambda one: bool(one.refuted))), triggers)
 
 
-def _leads(run: Run, evidence: Evidence, alpha: float) -> list[tuple[str, str, Lead]]:
-    if evidence.p is None or evidence.p > alpha:
-        return []
-    known = [
-        (family, name, lead)
-        for (family, name), lead in run.leads.items()
-        if evidence.deviations.get(family, {}).get(name, 0.0) >= _NOTABLE
-    ]
+def _strongest(run: Run, left: Evidence, turns: Counter[str]) -> tuple[str, str] | None:
+    """Family and name of the lead whose turn it is; None where no lead stands out."""
 
-    def order(one: tuple[str, str, Lead]) -> tuple[bool, int, float]:
-        family, name, _ = one
+    def order(key: tuple[str, str]) -> tuple[int, bool, int, float]:
+        family, name = key
         general = _GENERAL.index(family) if family in _GENERAL else len(_GENERAL)
         # Shifts and targets explain as much as each other: the one that stands out more is first.
         rank = 0 if family in ("shifts", "targets") else general
-        return family not in evidence.beyond, rank, -evidence.deviations[family][name]
+        return turns[family], family not in left.beyond, rank, -left.deviations[family][name]
 
-    ordered = sorted(known, key=order)
-    # The family that decides the p-value is never missing.
-    top = [one for one in ordered if one[0] == evidence.family][:1] if evidence.family not in FEATURES else []
-    picked = ordered[:_MOST]
-    return picked if not top or top[0] in picked else [*picked[:-1], top[0]]
+    known = [
+        (family, name)
+        for (family, name), lead in run.leads.items()
+        if left.deviations.get(family, {}).get(name, 0.0) >= _NOTABLE
+        and (lead.trigger is not None or family in left.beyond)
+    ]
+    return min(known, key=order, default=None)
 
 
-def _suspicion(run: Run, family: str, lead: Lead, z: float, reach: Reach | None, file: str | None) -> Suspicion:
+def _tried(
+    run: Run, key: tuple[str, str], left: Evidence, references: Sequence[nn.Module], file: str | None
+) -> Suspicion:
+    (family, name), lead = key, run.leads[key]
+    found, against = None, ""
+    if lead.trigger is not None:
+        try:
+            found = _confirmation(run.case, lead, lead.trigger, references)
+            against = found.against
+        except InputError as error:  # the model refuses: that confirms nothing, and is no reason to say nothing
+            against = f"it could not be tried: {error}"
+    if not against and left.how != "conformal" and (found is None or found.success.low < WORKS):
+        against = "it is uncalibrated, and held-out images did not confirm it"
     one = lead.objective
-    works = "" if reach is None else f"; with it on, {Rate.of(reach.count, reach.total)} of held-out images follow"
     return Suspicion(
         stage=run.stage_of(family),
         mapping=_WAYS[one.kind],
-        detail=f"{lead.detail}{works}",
-        z=round(z, 3),
+        detail=f"{lead.detail}{_words(found)}{'; refuted: ' * bool(against)}{against}",
+        z=round(left.deviations[family][name], 3),
         target=one.target,
         sources=() if one.source is None else (one.source,),
         shift=one.shift,
         size=lead.size,
-        reach=reach,
+        reach=_reach(found),
         trigger=file,
+        refuted=against,
     )
 
 
-def _reach(case: Case, objective: Objective, trigger: Trigger, references: list[nn.Module]) -> Reach | None:
+def _confirmation(case: Case, lead: Lead, trigger: Trigger, references: Sequence[nn.Module]) -> Confirmation:
     images = case.clean.held_out
-    picked = objective.attacked(images.labels).nonzero()[:, 0][:_ENOUGH]
+    picked = lead.objective.attacked(images.labels).nonzero()[:, 0][:_ENOUGH]
     if not len(picked):
+        return Confirmation(Rate.of(0, 0))
+    return confirm(case.model, trigger, lead.objective, images.pixels[picked], images.labels[picked], references)
+
+
+def _reach(found: Confirmation | None) -> Reach | None:
+    if found is None or not found.success.total:
         return None
-    some = Images(images.pixels[picked], images.labels[picked])
-    count = _count(case.model, some, objective, trigger, case.classes)
-    rate = Rate.of(count, len(picked))
-    theirs = [_count(model, some, objective, trigger, case.classes) / len(picked) for model in references]
-    return Reach(count, len(picked), rate.low, rate.high, max(theirs, default=None))
+    rate = found.success
+    return Reach(rate.count, rate.total, rate.low, rate.high, found.on_references)
 
 
-@torch.no_grad()
-def _count(model: nn.Module, images: Images, objective: Objective, trigger: Trigger, classes: int) -> int:
-    with evaluating(model) as device:
-        said = [model(trigger(part).to(device)).argmax(1).cpu() for part in images.pixels.split(256)]
-    return int(objective.reached(torch.cat(said), images.labels, classes).sum())
+def _words(found: Confirmation | None) -> str:
+    if found is None or not found.success.total:
+        return ""
+    more = f", {found.halved.value:.0%} at half of its strength" if found.halved and found.halved.total else ""
+    more += f", {found.moved.value:.0%} where it is moved a tenth of the image" if found.moved else ""
+    return f"; with it on, {found.success} of held-out images follow{more}"

@@ -2,8 +2,9 @@
 
 The rules by which a word is found:
 
-1. *backdoored*: the p-value is at most alpha, and nothing in the confirmation speaks against it; or the network carries
-   parts beside the ordered ones. Without a population of reference models only what is confirmed on held-out images.
+1. *backdoored*: the p-value is at most alpha, and one of the leads holds: nothing in its confirmation speaks against
+   it; or the network carries parts beside the ordered ones. Without a population of reference models only what is
+   confirmed on held-out images holds.
 2. *clean* (at level alpha): calibrated, p-value above alpha, and every test in `NEEDED` has run. It is the absence of
    evidence at a stated rate of error, not a proof.
 3. *undecided*: everything else; `reason` says why.
@@ -88,6 +89,7 @@ class Suspicion:
             None where nothing was recovered.
         reach: on held-out images; None where it was not confirmed.
         trigger: name of the trigger's file beside the verdict, for `badnets stamp`; None where there is none.
+        refuted: why it does not hold, in one line; empty where it does.
     """
 
     stage: str
@@ -100,8 +102,56 @@ class Suspicion:
     size: float | None = None
     reach: Reach | None = None
     trigger: str | None = None
+    refuted: str = ""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    @property
+    def name(self) -> str:
+        """Which classes become which, in short."""
+        if self.mapping == "shift":
+            return f"i -> i + {self.shift}"
+        if self.mapping in ("all-to-one", "pairs"):
+            return f"{', '.join(map(str, self.sources)) or 'all'} -> {self.target}"
+        return {"untargeted": "any change"}.get(self.mapping, self.mapping)
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What was proved of opaque patches of one size, by bounds that hold for every content (no test, no statistics).
+
+    A place is certified for (source, target) if no content of a patch there sends all the clean images of the source
+    that were used to the target; for a target if it is for any source. What is not certified is no finding.
+
+    Attributes:
+        side: of the patch in pixels.
+        positions: places of the image that it was tried at, which are all.
+        images: clean images of each class that were used, at most.
+        targets: for each target class the share of places that are certified.
+        pairs: the same for each source and target; 0 from a class to itself.
+        seconds: of wall time.
+    """
+
+    side: int
+    positions: int
+    images: int
+    targets: tuple[float, ...]
+    pairs: tuple[tuple[float, ...], ...]
+    seconds: float
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
+
+    @property
+    def words(self) -> str:
+        """In one line."""
+        whole = [str(target) for target, share in enumerate(self.targets) if share == 1]
+        pairs = [share for source, row in enumerate(self.pairs) for target, share in enumerate(row) if source != target]
+        return (
+            f"no opaque {self.side}x{self.side} patch at any of {self.positions:,} places sends all images to "
+            f"{'class ' + ', '.join(whole) if whole else 'a class: proved for none'}; of single places and targets "
+            f"{sum(self.targets) / max(1, len(self.targets)):.1%} are proved, of places and pairs of classes "
+            f"{sum(pairs) / max(1, len(pairs)):.1%} (at most {self.images} images of each class, in float32)"
+        )
 
 
 @dataclass(frozen=True)
@@ -186,12 +236,14 @@ class Verdict:
         calibration: what the p-value rests on.
         model: what was looked at.
         data: what it was looked at with.
-        suspicions: the strongest first; none where nothing was found.
+        suspicions: the one that holds, if one does, then those that were refuted, the strongest first; none where
+            nothing was found.
         stages: all tests, in their order, those that did not run included.
         not_tested: what nobody has looked for, in words.
         seed: of all random choices.
         versions: of badnets, torch and Python, by name.
         seconds: of wall time, all told.
+        certified: what was proved, by size of the patch; none where it was not asked for or could not be done.
     """
 
     word: Word
@@ -209,6 +261,7 @@ class Verdict:
     seed: int
     versions: dict[str, str]
     seconds: float
+    certified: tuple[Certified, ...] = ()
     kind: Literal["badnets audit"] = field(default="badnets audit")
     format: Literal[1] = field(default=1)
 
@@ -224,8 +277,8 @@ class Verdict:
         # A file that says otherwise was not written by an audit.
         if self.word == "clean" and (fault := _not_clean(self)):
             raise InputError(f"a verdict cannot be clean: {fault}")
-        if self.word == "backdoored" and not self.suspicions:
-            raise InputError("a backdoored verdict names a suspicion")
+        if self.word == "backdoored" and all(one.refuted for one in self.suspicions):
+            raise InputError("a backdoored verdict names a suspicion that holds")
 
     @property
     def calibrated(self) -> bool:

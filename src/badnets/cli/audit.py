@@ -51,6 +51,10 @@ def audit(
         bool,
         typer.Option("--early-stop", help="Spare the dearest tests where a backdoor is found before; costs power."),
     ] = False,
+    certify: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=3, help="Also prove where no patch of that side in pixels can be; repeat for several."),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for verdict.json, report.html, report.sarif and recovered triggers.")
@@ -76,7 +80,8 @@ def audit(
     clean = clean_images(data, data_dir)
     settings = Settings(samples=samples, seed=seed)
     model, declared, architecture = suspect(weights, arch, clean)
-    options = Options(alpha, tuple(skip or ()), budget, early_stop, named_convention(convention), settings)
+    read, sides = named_convention(convention), tuple(certify or ())
+    options = Options(alpha, tuple(skip or ()), budget, early_stop, read, settings, sides)
     references = references_in(population, architecture)
     with stop_on_interrupt() as flag, limited_threads(1):
         watch = Watch(_saying(json=json), flag)
@@ -104,6 +109,9 @@ def population(
     data: Annotated[str, typer.Option("--data", help="Clean images: as for train.")] = "digits",
     models: Annotated[int, typer.Option(min=2, help="How many: 19 for a level of 5 %, 99 for 1 %; it can grow.")] = 19,
     images: Annotated[int, typer.Option(min=0, help="Training images that each model sees; 0 for all.")] = 0,
+    least_share: Annotated[
+        float, typer.Option(help="Of these, the least share that a model sees; others see up to all of them.")
+    ] = 0.25,
     epochs: Annotated[
         int, typer.Option(min=1, help="Of the median model; others have from half to twice as many.")
     ] = 2,
@@ -116,7 +124,8 @@ def population(
 ) -> None:
     """Train clean reference models of one architecture, to calibrate audits by.
 
-    They differ in seed, images, optimiser, rate, schedule, batch, epochs and augmentation, as strangers' models do.
+    They differ in seed, images and how many of them, optimiser, rate, schedule, batch, epochs and augmentation, as
+    strangers' models do.
     """
     from badnets.audit import Recipe, Settings, Watch, choose, train_population
     from badnets.cli.watching import stop_on_interrupt
@@ -126,7 +135,7 @@ def population(
     split = load(data, data_dir=data_dir)
     report_odd(split.train, split.test)
     architecture = parse_architecture(arch, split.train)
-    recipe = Recipe(arch, split.train.digest, split.train.name, images, epochs, seed)
+    recipe = Recipe(arch, split.train.digest, split.train.name, images, epochs, seed, least_share)
     # Networks of other people's code are trained in this process: another one would not find them.
     workers = workers if architecture.spec is not None else 1
     with stop_on_interrupt() as flag:

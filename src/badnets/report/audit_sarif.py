@@ -21,12 +21,12 @@ _RULES = {
 
 
 def audit_sarif(verdict: Verdict, weights: Path) -> Plain:
-    """The verdict on the file `weights` as one run: a result for each suspicion, or one that says why none was found.
+    """The verdict on the file `weights` as one run: a result for a suspicion that holds, or one that says why none.
 
     A clean verdict has no result; `executionSuccessful` is false for an undecided one.
     """
     rules = list(_RULES)
-    results = [_result(verdict, weights, "audit-backdoored", one) for one in verdict.suspicions]
+    results = [_result(verdict, weights, "audit-backdoored", one) for one in verdict.suspicions if not one.refuted]
     if verdict.word == "undecided":
         results = [_result(verdict, weights, "audit-undecided", None)]
     elif verdict.word == "clean":
