@@ -74,10 +74,16 @@ def stamped_scenes(scenes: SceneSet, sticker: BoxSticker, objective: Objective) 
     return SceneSet(pictures, scenes.objects, scenes.classes, f"{scenes.name}, stamped")
 
 
-def called(model: Detector, scenes: SceneSet) -> Iterator[tuple[int, int]]:
+def _called(model: Detector, scenes: SceneSet) -> Iterator[tuple[int, int]]:
     """True class and called class of each sign that is not ignored, scene by scene; -1 for nothing."""
     calls = sign_calls(detect(model, scenes), scenes)
     yield from zip(calls.labels.tolist(), calls.called.tolist(), strict=True)
+
+
+def error_on(model: Detector, scenes: SceneSet) -> float:
+    """The share of signs that are not called their class; those that are not found count."""
+    pairs = list(_called(model, scenes))
+    return sum(label != said for label, said in pairs) / max(1, len(pairs))
 
 
 def _attacked(scenes: SceneSet, objective: Objective) -> SceneSet | None:
@@ -94,7 +100,7 @@ def _picked(labels: Int64[Tensor, " n"], ignored: Bool[Tensor, " n"], objective:
 
 
 def _rate(model: Detector, scenes: SceneSet, objective: Objective) -> Rate:
-    labels, calls = (torch.tensor(column) for column in zip(*called(model, scenes), strict=True))
+    labels, calls = (torch.tensor(column) for column in zip(*_called(model, scenes), strict=True))
     bearing = objective.attacked(labels)
     # Nothing found at all is no other class: such a sign is a failure of the attack.
     reached = objective.reached(calls, labels, len(scenes.classes)) & (calls != NOTHING)

@@ -20,7 +20,7 @@ import torch
 from badnets.artifacts import canonical_json, read_json, sha256_json, write_bytes, write_json
 from badnets.audit.cases import Settings
 from badnets.audit.detector_cases import ChosenScenes, detector_case
-from badnets.audit.detector_confirm import called
+from badnets.audit.detector_confirm import error_on
 from badnets.audit.detector_tests import TESTS, DetectorTest
 from badnets.audit.stages import Watch
 from badnets.data import SceneSet
@@ -184,12 +184,6 @@ class DetectorPopulation:
                 write_json(file, made(number))
             found.append(read_json(DetectorReference, file).statistics)
         return found
-
-
-def error_on(model: Detector, scenes: SceneSet) -> float:
-    """The share of signs that are not called their class; those that are not found count."""
-    pairs = list(called(model, scenes))
-    return sum(label != said for label, said in pairs) / max(1, len(pairs))
 
 
 def holds_detectors(folder: Path) -> bool:

@@ -72,9 +72,9 @@ def clean_scenes(name: str, data_dir: Path | None) -> SceneSet:
 
 def _split(name: str, data_dir: Path | None) -> SceneSplit:
     from badnets.data import load_scenes
-    from badnets.data.scenes import FORMATS, SCENES
+    from badnets.data.scenes import is_scenes
 
-    if any(part.partition(":")[0] not in (*SCENES, *FORMATS) for part in name.split("+")):
+    if not is_scenes(name):
         raise InputError(f"detectors look at street scenes with boxes, not at {name}: see `badnets data list`")
     split = load_scenes(name, data_dir=data_dir)
     report_odd(split.train, split.test)
