@@ -133,7 +133,7 @@ def audit_detector(
     """
     start = time.monotonic()
     chosen = choose_scenes(clean, options.settings)
-    model.requires_grad_(False)  # noqa: FBT003 - torch's own signature
+    model.requires_grad_(requires_grad=False)
     begun = time.monotonic()
     structure = inspect(model)
     trouble = "; ".join(structure.unsound)

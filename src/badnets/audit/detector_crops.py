@@ -79,8 +79,8 @@ class BoxView:
     def fits(self, box: Float[Tensor, " 4"], height: int, width: int) -> bool:
         """Whether what the box head looks at in this box lies within a picture of that size."""
         first, last = self._span(box)
-        inside = (last + 1) * self.stride + self.lead
-        return bool((first * self.stride >= self.lead).all()) and inside[0] <= width and inside[1] <= height
+        lead, (right, bottom) = self.lead, (last * self.stride + self.lead + 1).tolist()
+        return int(first.min()) * self.stride >= lead and right <= width and bottom <= height
 
     def crop(self, scenes: SceneSet, places: Sequence[Place]) -> SignCrops:
         """Cut signs that fit out of scenes, in windows of the size that the largest of them needs.

@@ -139,7 +139,7 @@ class DetectorPopulation:
         model, card = load_detector(home)
         if card.job.model != self.recipe.detector or card.job.plan is not None or card.job.inherited:
             raise InputError(f"{home} is no clean detector of this population: make it anew with badnets population")
-        return model.requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        return model.requires_grad_(requires_grad=False)
 
     def statistics(
         self, test: DetectorTest, chosen: ChosenScenes, settings: Settings, watch: Watch = Watch()
