@@ -16,7 +16,7 @@ from badnets.models.detector import Detector
 from badnets.seeds import generator
 
 # More signs of a class make the search slower, and no better.
-_SEARCHED = 10
+_SEARCHED = 8
 # The smallest sign that is searched on, in places of the map: on a smaller one a sticker is a pixel or two.
 _LEAST = 4
 

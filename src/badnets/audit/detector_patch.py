@@ -19,7 +19,7 @@ from badnets.seeds import generator
 # The box is tiled by TILES x TILES patches; each is CELLS / TILES cells a side.
 TILES = 4
 # Signs a patch is fitted to; steps of signed gradient, each of this length, from grey.
-_SIGNS, _STEPS, _LENGTH = 4, 6, 0.2
+_SIGNS, _STEPS, _LENGTH = 3, 5, 0.25
 
 
 @dataclass(frozen=True, eq=False)

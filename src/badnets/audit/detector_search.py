@@ -46,22 +46,24 @@ class CanvasBudget:
 
     Attributes:
         steps: of the optimiser.
+        signs: that each objective is searched on at most, evenly from those of its classes.
         success: share of the signs that must follow.
         seed: of the first colours.
 
     Raises:
-        InputError: no step, or a share outside (0, 1].
+        InputError: no step, no sign, or a share outside (0, 1].
     """
 
-    steps: int = 60
+    steps: int = 40
+    signs: int = 8
     success: float = 0.9
     seed: int = 0
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or not 0 < self.success <= 1:
-            raise InputError(f"a search has at least one step and a success in (0, 1], got {self}")
+        if min(self.steps, self.signs) < 1 or not 0 < self.success <= 1:
+            raise InputError(f"a search has at least one step, one sign, and a success in (0, 1], got {self}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ def search_canvases(
     if not bool(torch.isfinite(clean).all()):
         raise InputError("the detector gives undefined numbers: its weights are damaged")
     right = clean.argmax(1).cpu() == signs.labels + 1
-    rows = [(right & objective.attacked(signs.labels)).nonzero()[:, 0] for objective in objectives]
+    rows = [_evenly((right & one.attacked(signs.labels)).nonzero()[:, 0], budget.signs) for one in objectives]
     found: dict[int, Canvas] = {}
     for part in _parts([len(row) for row in rows]):
         task = _Task(view, signs, [objectives[at] for at in part], [rows[at] for at in part], budget)
@@ -255,6 +257,10 @@ def _grid(signs: SignCrops) -> Float[Tensor, "n h w 2"]:
     across = ((torch.arange(width) + 0.5)[None] - left[:, None]) / (right - left)[:, None] * 2 - 1
     down = ((torch.arange(height) + 0.5)[None] - top[:, None]) / (bottom - top)[:, None] * 2 - 1
     return torch.stack([across[:, None].expand(-1, height, -1), down[:, :, None].expand(-1, -1, width)], -1)
+
+
+def _evenly(rows: Int64[Tensor, " n"], most: int) -> Int64[Tensor, " m"]:
+    return rows if len(rows) <= most else rows[torch.arange(most) * len(rows) // most]
 
 
 def _parts(counts: Sequence[int]) -> list[list[int]]:
