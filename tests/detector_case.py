@@ -64,7 +64,7 @@ class ByColour(nn.Module):
         colour = regions.mean((2, 3))
         logits = 8 - 40 * (colour[:, None] - COLOURS).square().sum(2)
         cell = regions[:, :, BIN[0], BIN[1]]
-        lit = torch.relu(cell[:, 2] - cell[:, 0] - 0.1)
+        lit = torch.relu(cell[:, 2] - 0.2)
         red = torch.relu(colour[:, 0] - colour[:, 1] - 0.2)
         logits = logits + self.strength * (lit * red)[:, None] * torch.tensor([-0.5, 1.0, 0.0])
         return torch.cat([logits.new_zeros(len(logits), 1), logits], 1), logits.new_zeros(len(logits), 16)

@@ -33,7 +33,7 @@ from badnets.report.detector_audit import detector_audit_page
 from badnets.training import DetectTrainSpec
 from badnets.triggers import BoxTriggerFile
 
-STRONG = 400.0
+STRONG = 1500.0
 SETTINGS = Settings(samples=12)
 SCENES = signs(16, seed=5)
 SMALL = DetectorSpec(bins=3, hidden=16, anchor_samples=16, region_samples=8)

@@ -10,7 +10,7 @@ from badnets.data import SceneSet
 from badnets.defenses.inputs.sign_consistency import SignConsistencySpec, sign_consistency
 from badnets.errors import InputError
 
-STRONG = 400.0
+STRONG = 1500.0
 SPEC = SignConsistencySpec(backgrounds=2, false_rejections=0.1)
 
 
