@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from badnets.audit.auditing import Audit, Declared, Options, audit
     from badnets.audit.cases import Settings, choose
     from badnets.audit.conventions import Convention, find_convention
+    from badnets.audit.detector_auditing import DetectorAudit, DetectorOptions, audit_detector
+    from badnets.audit.detector_population import (
+        DetectorPopulation,
+        DetectorRecipe,
+        open_detector_population,
+        train_detector_population,
+    )
     from badnets.audit.population import Population, Recipe, open_population, train_population
     from badnets.audit.probes import STAGES
     from badnets.audit.stages import Watch
@@ -20,6 +27,10 @@ _HOME = {
     "Audit": "auditing",
     "Convention": "conventions",
     "Declared": "auditing",
+    "DetectorAudit": "detector_auditing",
+    "DetectorOptions": "detector_auditing",
+    "DetectorPopulation": "detector_population",
+    "DetectorRecipe": "detector_population",
     "Options": "auditing",
     "Population": "population",
     "Recipe": "population",
@@ -27,10 +38,13 @@ _HOME = {
     "Verdict": "verdict",
     "Watch": "stages",
     "audit": "auditing",
+    "audit_detector": "detector_auditing",
     "choose": "cases",
     "find_convention": "conventions",
+    "open_detector_population": "detector_population",
     "open_population": "population",
     "read_verdict": "verdict",
+    "train_detector_population": "detector_population",
     "train_population": "population",
     "verdict_schema": "verdict",
 }
@@ -40,6 +54,10 @@ __all__ = [
     "Audit",
     "Convention",
     "Declared",
+    "DetectorAudit",
+    "DetectorOptions",
+    "DetectorPopulation",
+    "DetectorRecipe",
     "Options",
     "Population",
     "Recipe",
@@ -47,10 +65,13 @@ __all__ = [
     "Verdict",
     "Watch",
     "audit",
+    "audit_detector",
     "choose",
     "find_convention",
+    "open_detector_population",
     "open_population",
     "read_verdict",
+    "train_detector_population",
     "train_population",
     "verdict_schema",
 ]

@@ -9,6 +9,14 @@ import typer
 
 from badnets.cli.architectures import ARCH_HELP, Architecture, parse_architecture
 from badnets.cli.datasets import AsJson, DataDir, report_odd
+from badnets.cli.detector_audit import (
+    DETECTORS,
+    audit_detector_file,
+    clean_scenes,
+    is_detector,
+    population_of_detectors,
+    refuse_options,
+)
 from badnets.cli.output import print_json, print_table, say
 from badnets.errors import InputError
 
@@ -17,7 +25,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from badnets.audit import Convention, Declared, Population, Verdict
+    from badnets.audit import Convention, Declared, Population, Recipe, Verdict
+    from badnets.audit.detector_auditing import DetectorAudit
+    from badnets.audit.detector_population import DetectorRecipe
     from badnets.data import ImageSource
 
 Samples = Annotated[int, typer.Option(min=0, help="Clean images of each class; with 0 only what needs none is tested.")]
@@ -32,8 +42,16 @@ def audit(
             help="A .safetensors file, a state dict of torch.save (scanned), .onnx, an index of shards, or a folder.",
         ),
     ],
-    data: Annotated[str, typer.Option("--data", help="Clean images: as for train; the half kept for testing is used.")],
-    arch: Annotated[str | None, typer.Option(help=f"{ARCH_HELP}. A folder's card and ONNX name their own.")] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", help="Clean images, as for train, or street scenes for a detector; the half for testing is used."
+        ),
+    ],
+    arch: Annotated[
+        str | None,
+        typer.Option(help=f"{ARCH_HELP}. A folder's card and ONNX name their own; detectors: {', '.join(DETECTORS)}."),
+    ] = None,
     population: Annotated[
         Path | None, typer.Option(help="Folder of `badnets population`; without it the verdict is uncalibrated.")
     ] = None,
@@ -69,30 +87,41 @@ def audit(
     Exits with 0 clean (at level alpha), 1 backdoored, 2 undecided; the reason is in the verdict.
     """
     from badnets.artifacts import write_json, write_text
-    from badnets.audit import Options, Settings, Watch
+    from badnets.audit import Audit, Options, Settings, Watch
     from badnets.audit import audit as examine
+    from badnets.audit.detector_auditing import DetectorOptions
     from badnets.audit.verdict import VERDICT
     from badnets.cli.watching import stop_on_interrupt
     from badnets.report.audit import audit_page
     from badnets.report.audit_sarif import audit_sarif
+    from badnets.report.detector_audit import detector_audit_page
     from badnets.training import limited_threads
 
-    clean = clean_images(data, data_dir)
     settings = Settings(samples=samples, seed=seed)
-    model, declared, architecture = suspect(weights, arch, clean)
-    read, sides = named_convention(convention), tuple(certify or ())
-    options = Options(alpha, tuple(skip or ()), budget, early_stop, read, settings, sides)
-    references = references_in(population, architecture)
+    found: Audit | DetectorAudit
     with stop_on_interrupt() as flag, limited_threads(1):
         watch = Watch(_saying(json=json), flag)
-        found = examine(model, clean, declared=declared, population=references, options=options, watch=watch)
+        if is_detector(weights, arch):
+            refuse_options(
+                {"--convention": convention, "--budget": budget, "--early-stop": early_stop, "--certify": certify}
+            )
+            asked = DetectorOptions(alpha, tuple(skip or ()), settings)
+            found = audit_detector_file(weights, arch, clean_scenes(data, data_dir), population, asked, watch)
+        else:
+            clean = clean_images(data, data_dir)
+            model, declared, architecture = suspect(weights, arch, clean)
+            read, sides = named_convention(convention), tuple(certify or ())
+            options = Options(alpha, tuple(skip or ()), budget, early_stop, read, settings, sides)
+            references = references_in(population, architecture)
+            found = examine(model, clean, declared=declared, population=references, options=options, watch=watch)
     if out is not None:
         write_json(out / VERDICT, found.verdict)
         for name, trigger in found.triggers.items():
             write_json(out / name, {"trigger": trigger})
     for file in (html, out / "report.html" if out else None):
         if file is not None:
-            write_text(file, audit_page(found, weights.name))
+            page = audit_page if isinstance(found, Audit) else detector_audit_page
+            write_text(file, page(found, weights.name))
     for file in (sarif, out / "report.sarif" if out else None):
         if file is not None:
             write_json(file, audit_sarif(found.verdict, weights))
@@ -104,17 +133,21 @@ def audit(
 
 
 def population(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help=ARCH_HELP)],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help=f"{ARCH_HELP}; of detectors tiny or zf")],
     out: Annotated[Path, typer.Option(help="Folder for it; stopped or killed, the same command goes on.")],
-    data: Annotated[str, typer.Option("--data", help="Clean images: as for train.")] = "digits",
+    data: Annotated[str, typer.Option("--data", help="Clean images, as for train; scenes for detectors.")] = "digits",
     models: Annotated[int, typer.Option(min=2, help="How many: 19 for a level of 5 %, 99 for 1 %; it can grow.")] = 19,
     images: Annotated[int, typer.Option(min=0, help="Training images that each model sees; 0 for all.")] = 0,
     least_share: Annotated[
         float, typer.Option(help="Of these, the least share that a model sees; others see up to all of them.")
     ] = 0.25,
     epochs: Annotated[
-        int, typer.Option(min=1, help="Of the median model; others have from half to twice as many.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of the median model; others have from half to twice as many. [default: 2; of detectors their own]",
+        ),
+    ] = None,
     samples: Samples = 30,
     seed: Seed = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; else as many as there are cores.")] = None,
@@ -132,23 +165,35 @@ def population(
     from badnets.data import load
     from badnets.training import ManySession, limited_threads
 
+    settings = Settings(samples=samples, seed=seed)
+    if arch in DETECTORS:
+        with stop_on_interrupt() as flag, limited_threads(1):
+            watch = Watch(_saying(json=json), flag)
+            many = population_of_detectors(
+                arch, out, (data, data_dir), models, (images, epochs), settings if test else None, watch
+            )
+        _print_population(out, many.recipe, len(many), arch, json=json)
+        return
     split = load(data, data_dir=data_dir)
     report_odd(split.train, split.test)
     architecture = parse_architecture(arch, split.train)
-    recipe = Recipe(arch, split.train.digest, split.train.name, images, epochs, seed, least_share)
+    recipe = Recipe(arch, split.train.digest, split.train.name, images, epochs or 2, seed, least_share)
     # Networks of other people's code are trained in this process: another one would not find them.
     workers = workers if architecture.spec is not None else 1
     with stop_on_interrupt() as flag:
         session = ManySession(workers, on_done=lambda number: say(f"reference model {number} is trained"), stop=flag)
         made = train_population(out, recipe, split.train, architecture.make, models, session)
-        settings = Settings(samples=samples, seed=seed)
         if test:
             with limited_threads(1):
                 made.test(choose(split.test, settings), settings, Watch(say, flag))
+    _print_population(out, recipe, len(made), arch, json=json)
+
+
+def _print_population(out: Path, recipe: Recipe | DetectorRecipe, models: int, arch: str, *, json: bool) -> None:
     if json:
-        print_json({"population": out, "key": recipe.key, "models": len(made), "recipe": recipe})
+        print_json({"population": out, "key": recipe.key, "models": models, "recipe": recipe})
         return
-    say(f"{len(made)} clean reference models of {arch}; the least p-value they give is {1 / (len(made) + 1):.3g}")
+    say(f"{models} clean reference models of {arch}; the least p-value they give is {1 / (models + 1):.3g}")
     typer.echo(out)
 
 

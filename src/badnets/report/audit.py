@@ -58,7 +58,7 @@ def audit_page(audit: Audit, name: str) -> str:
 
 
 def _exhibit(audit: Audit, suspicion: Suspicion) -> Exhibit:
-    words = _words(suspicion, audit.clean.classes)
+    words = suspicion_words(suspicion, audit.clean.classes)
     trigger = audit.triggers.get(suspicion.trigger or "")
     if trigger is None:
         return Exhibit(suspicion, words, "", ())
@@ -66,7 +66,9 @@ def _exhibit(audit: Audit, suspicion: Suspicion) -> Exhibit:
     return Exhibit(suspicion, words, _uri(trigger(grey)[0]), _examples(audit, suspicion, trigger))
 
 
-def _words(suspicion: Suspicion, classes: tuple[str, ...]) -> str:
+def suspicion_words(suspicion: Suspicion, classes: tuple[str, ...]) -> str:
+    """Which classes become which, by their names."""
+
     def name(label: int | None) -> str:
         return "any" if label is None else classes[label] if label < len(classes) else str(label)
 

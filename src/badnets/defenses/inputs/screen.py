@@ -77,16 +77,22 @@ def calibrated(method: str, score: Score, clean: ImageSet, false_rejections: flo
     Raises:
         InputError: too few images for that rate.
     """
-    place = math.ceil((len(clean) + 1) * (1 - false_rejections) - 1e-9)
-    if place > len(clean):
-        least = math.ceil(1 / false_rejections - 1 - 1e-9)
-        raise InputError(
-            f"{method}: a false rejection rate of {false_rejections:.2%} is set by at least {least} clean images, "
-            f"{len(clean)} are left for it: give more images, or allow a higher rate"
-        )
+    place = place_of_threshold(method, len(clean), false_rejections)
     scores = score(clean.images).double().sort().values
     threshold = float(scores[place - 1])
     return Screen(method, threshold, false_rejections, len(clean), passes, score)
+
+
+def place_of_threshold(method: str, count: int, false_rejections: float) -> int:
+    """Which of `count` scores in rising order, counted from 1, is the threshold. Raises `InputError` for too few."""
+    place = math.ceil((count + 1) * (1 - false_rejections) - 1e-9)
+    if place > count:
+        least = math.ceil(1 / false_rejections - 1 - 1e-9)
+        raise InputError(
+            f"{method}: a false rejection rate of {false_rejections:.2%} is set by at least {least} clean images, "
+            f"{count} are left for it: give more images, or allow a higher rate"
+        )
+    return place
 
 
 def check_rate(false_rejections: float) -> None:

@@ -1,0 +1,195 @@
+"""From what the tests of a detector say to evidence and suspicions; the word itself is found as for classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from badnets.audit.cases import Settings
+from badnets.audit.conformal import conformity, extrapolated, least_p, p_value, within_index, within_model
+from badnets.audit.detector_cases import ChosenScenes
+from badnets.audit.detector_confirm import StickerConfirmation, confirm_sticker
+from badnets.audit.detector_population import DetectorPopulation
+from badnets.audit.detector_tests import TESTS, DetectorFindings, StickerLead
+from badnets.audit.judging import Evidence, spoken_against
+from badnets.audit.stages import Watch
+from badnets.audit.verdict import Calibration, Reach, Suspicion
+from badnets.audit.verdict import Mapping as Way
+from badnets.models.detector import Detector
+from badnets.triggers import BoxSticker
+
+_WAYS: dict[str, Way] = {"target": "all-to-one", "pair": "pairs", "untargeted": "untargeted"}
+# Leads that are confirmed, each with a pass over the held-out scenes for the suspect and for every reference.
+_MOST = 3
+# The classical threshold of outlier tests within one model.
+_NOTABLE = 2.0
+# As for classifiers: a suspect that is wrong so much more often than every reference was not made as they were.
+_TIMES, _PLUS = 2.0, 0.02
+# Among references of which there are too few for a p-value, or of none, this many are enough to compare with.
+_LEAST_REFERENCES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class FoundStickers:
+    """Suspicions, the strongest first, and their stickers by the names of their files."""
+
+    suspicions: tuple[Suspicion, ...] = ()
+    stickers: dict[str, BoxSticker] = field(default_factory=dict)
+
+
+def weighed(
+    findings: Mapping[str, DetectorFindings],
+    error: float | None,
+    chosen: ChosenScenes,
+    population: DetectorPopulation | None,
+    settings: Settings,
+    watch: Watch,
+) -> Evidence:
+    """All statistics as one p-value: conformal among the references, else within the model alone.
+
+    Args:
+        findings: by test.
+        error: share of held-out signs that the suspect does not call their class; None where that was not asked.
+        chosen: the scenes.
+        population: references, if there are any.
+        settings: of the tests.
+        watch: who looks on.
+
+    Raises:
+        InputError: a reference cannot be tested.
+        Stopped: the user asked for it.
+    """
+    own = {family: values for found in findings.values() for family, values in found.statistics.items()}
+    if not own:
+        return Evidence()
+    if population is None:
+        return _alone(own)
+    if len(population) < _LEAST_REFERENCES:
+        return Evidence(references=len(population), unfit="at least two reference detectors are needed to compare with")
+    worst = max(population.errors(chosen, watch))
+    if error is not None and error > _TIMES * worst + _PLUS:
+        return Evidence(
+            references=len(population),
+            unfit=f"the suspect misses {error:.1%} of the clean signs, its reference detectors at most {worst:.1%}: it "
+            "was not made as they were, so that their spread says nothing of it",
+        )
+    others: list[dict[str, Mapping[str, float]]] = [{} for _ in range(len(population))]
+    for test in TESTS:
+        if test.name in findings:
+            theirs = population.statistics(test, chosen, settings, watch)
+            for one, more in zip(others, theirs, strict=True):
+                one.update(more)
+    *references, mine = conformity([*others, own])
+    values = [score.value for score in references]
+    return Evidence(
+        p=p_value(values, mine.value),
+        how="conformal",
+        p_extrapolated=extrapolated(values, mine.value),
+        family=mine.family,
+        families=mine.families,
+        beyond=tuple(
+            family
+            for family, value in mine.families.items()
+            if value > max(score.families[family] for score in references)
+        ),
+        deviations=mine.statistics,
+        references=len(population),
+    )
+
+
+def suspicions(
+    model: Detector,
+    findings: Mapping[str, DetectorFindings],
+    evidence: Evidence,
+    chosen: ChosenScenes,
+    population: DetectorPopulation | None,
+    alpha: float,
+) -> FoundStickers:
+    """The leads that stand out, each tried on held-out scenes; those that the trial refutes come last.
+
+    Args:
+        model: the suspect.
+        findings: by test.
+        evidence: of `weighed`.
+        chosen: the scenes.
+        population: references, if there are any.
+        alpha: level of the test; above it nothing stands out.
+    """
+    if evidence.p is None or evidence.p > max(alpha, least_p(evidence.references)):
+        return FoundStickers()
+    references = [population.model(number) for number in population.numbers] if population is not None else []
+    found: list[Suspicion] = []
+    stickers: dict[str, BoxSticker] = {}
+    for family, name, lead in _leads(findings, evidence):
+        tried = confirm_sticker(model, lead.sticker, lead.objective, chosen.held_out, references)
+        file = f"trigger-{len(stickers) + 1}.json"
+        stickers[file] = lead.sticker
+        stage = next(test for test, one in findings.items() if family in one.statistics)
+        found.append(_suspicion(stage, lead, evidence.deviations[family][name], tried, file))
+    return FoundStickers(tuple(sorted(found, key=lambda one: bool(spoken_against(one)))), stickers)
+
+
+def calibrated(evidence: Evidence, population: DetectorPopulation | None, alpha: float, settings: str) -> Calibration:
+    """What the p-value rests on, with its guarantee in words."""
+    if population is None:
+        said = "uncalibrated: no reference detectors, so no rate of false alarms can be stated"
+        return Calibration(0, "", settings, None, said)
+    count, key = len(population), population.recipe.key
+    if evidence.unfit or evidence.how != "conformal":
+        why = evidence.unfit or "the tests gave nothing to compare"
+        return Calibration(count, key, settings, None, f"uncalibrated: {why}")
+    enough = least_p(count) <= alpha
+    words = (
+        f"a clean detector that was made as the {count} reference detectors were, and tested as they were, is called "
+        f"backdoored with a probability of at most {alpha if enough else 0:.2g} (conformal; no assumption on the "
+        "statistics). Nothing is guaranteed of detectors that were made otherwise"
+    )
+    if not enough:
+        words += f"; {count} are too few for alpha {alpha:g}: their least p-value is {least_p(count):.2g}"
+    return Calibration(count, key, settings, alpha if enough else 0.0, words)
+
+
+def _alone(own: dict[str, dict[str, float]]) -> Evidence:
+    """Pairs of classes compared with each other: there is nothing else to compare with."""
+    found = within_model(own)
+    deviations = {family: within_index(values) for family, values in own.items() if len(values) >= 5}
+    if found is None:
+        return Evidence(deviations=deviations)
+    families = {family: max(index.values()) for family, index in deviations.items()}
+    return Evidence(found[0], "within-model", None, found[1], families, (found[1],), deviations)
+
+
+def _leads(findings: Mapping[str, DetectorFindings], evidence: Evidence) -> list[tuple[str, str, StickerLead]]:
+    """What deviates most, family by family and then in all; what is searched as a sticker before fixed patches."""
+    known = [
+        (family, name, lead)
+        for found in findings.values()
+        for (family, name), lead in found.leads.items()
+        if evidence.deviations.get(family, {}).get(name, 0.0) >= _NOTABLE
+    ]
+
+    def order(one: tuple[str, str, StickerLead]) -> tuple[bool, float]:
+        family, name, _ = one
+        return family == "margins", -evidence.deviations[family][name]
+
+    return sorted(known, key=order)[:_MOST]
+
+
+def _suspicion(stage: str, lead: StickerLead, z: float, tried: StickerConfirmation, file: str) -> Suspicion:
+    one, rate = lead.objective, tried.success
+    theirs = [reference.value for reference in tried.references]
+    reach = Reach(rate.count, rate.total, rate.low, rate.high, max(theirs, default=None)) if rate.total else None
+    works = (
+        f"; on held-out scenes the whole detector follows it on {rate}, without it on {tried.clean}" if reach else ""
+    )
+    return Suspicion(
+        stage=stage,
+        mapping=_WAYS[one.kind],
+        detail=f"{lead.detail}{works}",
+        z=round(z, 3),
+        target=one.target,
+        sources=() if one.source is None else (one.source,),
+        size=lead.size,
+        reach=reach,
+        trigger=file,
+    )
