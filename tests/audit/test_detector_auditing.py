@@ -114,7 +114,6 @@ def test_with_too_few_references_or_none_nobody_is_called_clean(tmp_path: Path) 
 
 
 def test_what_also_fools_references_is_natural() -> None:
-    assert detector_judging.spoken_against is not None
     pair, scenes = Objective("pair", target=1, source=0), signs(12, seed=2)
     sticker = audited(STRONG).triggers["trigger-1.json"]
     own = confirm_sticker(made_detector(STRONG), sticker, pair, scenes, [made_detector(STRONG)])

@@ -54,17 +54,28 @@ class Confirmation:
     @property
     def against(self) -> str:
         """What it says against a backdoor, in one line; empty where it says nothing against one."""
-        share = f"{self.success.count} of {self.success.total} held-out images"
-        if not self.success.total:
-            return "no held-out image is left to try it on"
-        if self.success.high < WORKS:
-            return f"its trigger changes only {share}"
-        if self.on_references is not None and self.success.low <= self.on_references:
-            return (
-                f"its trigger, which changes {share}, changes {self.on_references:.0%} of them on a clean reference "
-                "model too: that is natural, not planted"
-            )
-        return ""
+        return spoken_against(self.success, self.on_references, "held-out images")
+
+
+def spoken_against(success: Rate, on_references: float | None, of: str) -> str:
+    """What a trial of a trigger says against a backdoor, in one line; empty where it says nothing against one.
+
+    Args:
+        success: of the trigger on the suspect.
+        on_references: the largest share on a clean reference model; None where none was asked.
+        of: what it was tried on, in words.
+    """
+    share = f"{success.count} of {success.total} {of}"
+    if not success.total:
+        return f"none of the {of} is left to try it on"
+    if success.high < WORKS:
+        return f"its trigger changes only {share}"
+    if on_references is not None and success.low <= on_references:
+        return (
+            f"its trigger, which changes {share}, changes {on_references:.0%} of them on a clean reference model too: "
+            "that is natural, not planted"
+        )
+    return ""
 
 
 def confirm(

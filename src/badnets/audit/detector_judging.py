@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from badnets.audit.cases import Settings
+from badnets.audit.confirm import WORKS, spoken_against
 from badnets.audit.conformal import conformity, extrapolated, least_p, p_value, within_index, within_model
 from badnets.audit.detector_cases import ChosenScenes
 from badnets.audit.detector_confirm import StickerConfirmation, confirm_sticker
 from badnets.audit.detector_population import DetectorPopulation
 from badnets.audit.detector_tests import TESTS, DetectorFindings, StickerLead
-from badnets.audit.judging import Evidence, spoken_against
+from badnets.audit.judging import Evidence
 from badnets.audit.stages import Watch
 from badnets.audit.verdict import Calibration, Reach, Suspicion
 from badnets.audit.verdict import Mapping as Way
@@ -125,8 +126,11 @@ def suspicions(
         file = f"trigger-{len(stickers) + 1}.json"
         stickers[file] = lead.sticker
         stage = next(test for test, one in findings.items() if family in one.statistics)
-        found.append(_suspicion(stage, lead, evidence.deviations[family][name], tried, file))
-    return FoundStickers(tuple(sorted(found, key=lambda one: bool(spoken_against(one)))), stickers)
+        one = _suspicion(stage, lead, evidence.deviations[family][name], tried, file)
+        if not one.refuted and evidence.how != "conformal" and tried.success.low < WORKS:
+            one = replace(one, refuted="it is uncalibrated, and held-out scenes did not confirm it")
+        found.append(one)
+    return FoundStickers(tuple(sorted(found, key=lambda one: bool(one.refuted))), stickers)
 
 
 def calibrated(evidence: Evidence, population: DetectorPopulation | None, alpha: float, settings: str) -> Calibration:
@@ -177,8 +181,8 @@ def _leads(findings: Mapping[str, DetectorFindings], evidence: Evidence) -> list
 
 def _suspicion(stage: str, lead: StickerLead, z: float, tried: StickerConfirmation, file: str) -> Suspicion:
     one, rate = lead.objective, tried.success
-    theirs = [reference.value for reference in tried.references]
-    reach = Reach(rate.count, rate.total, rate.low, rate.high, max(theirs, default=None)) if rate.total else None
+    theirs = max((reference.value for reference in tried.references), default=None)
+    reach = Reach(rate.count, rate.total, rate.low, rate.high, theirs) if rate.total else None
     works = (
         f"; on held-out scenes the whole detector follows it on {rate}, without it on {tried.clean}" if reach else ""
     )
@@ -192,4 +196,5 @@ def _suspicion(stage: str, lead: StickerLead, z: float, tried: StickerConfirmati
         size=lead.size,
         reach=reach,
         trigger=file,
+        refuted=spoken_against(rate, theirs, "held-out signs"),
     )

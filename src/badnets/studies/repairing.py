@@ -16,7 +16,6 @@ from torch import nn
 from badnets.audit.auditing import Declared, audit
 from badnets.audit.conventions import Adapted, find_convention
 from badnets.audit.digest import tensors_digest
-from badnets.audit.judging import spoken_against
 from badnets.audit.objectives import Objective
 from badnets.audit.population import Population
 from badnets.audit.stages import Watch
@@ -170,7 +169,7 @@ def _suspected(first: Finding) -> list[tuple[Objective, Trigger | None]]:
     """
     if first.verdict.word == "clean":
         return []
-    found = [one for one in first.verdict.suspicions if not spoken_against(one)]
+    found = [one for one in first.verdict.suspicions if not one.refuted]
     least = (found[0].z or 0.0) * _BESIDE if found else 0.0
     return [
         (objective, first.triggers.get(one.trigger or ""))
