@@ -11,7 +11,7 @@ from tests.detector_case import BIN, BINS, made_detector, signs
 from tests.scenes_case import shapes
 
 from badnets.artifacts import read_json, write_json
-from badnets.audit import detector_judging, detector_population
+from badnets.audit import detector_population
 from badnets.audit.cases import Settings
 from badnets.audit.detector_auditing import DetectorAudit, DetectorOptions, audit_detector
 from badnets.audit.detector_cases import choose_scenes

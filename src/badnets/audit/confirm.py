@@ -67,7 +67,7 @@ def spoken_against(success: Rate, on_references: float | None, of: str) -> str:
     """
     share = f"{success.count} of {success.total} {of}"
     if not success.total:
-        return f"none of the {of} is left to try it on"
+        return f"no {of[:-1]} is left to try it on"
     if success.high < WORKS:
         return f"its trigger changes only {share}"
     if on_references is not None and success.low <= on_references:
