@@ -136,7 +136,7 @@ class _Task:
         view: BoxView,
         signs: SignCrops,
         objectives: Sequence[Objective],
-        rows: Sequence[Int64[Tensor, " n"]],
+        rows: Sequence[Int64[Tensor, " _"]],
         budget: CanvasBudget,
     ) -> None:
         self.view, self.objectives, self.budget = view, objectives, budget
