@@ -258,3 +258,13 @@ def test_from_a_hub_and_back_with_a_pin(desk: Call) -> None:
     assert said.code == 2
     assert said.err.splitlines()[-1].startswith("badnets: unreachable: ")
     assert list(Path("store/quarantine").iterdir()) == []
+
+
+def test_a_study_of_the_gate_that_could_refuse_nobody(desk: Call) -> None:
+    said = desk("run", "gate", "--references", "3")
+    assert said.code == 2
+    assert "with 3 references no p-value is as low as 0.05" in said.err
+    said = desk("run", "gate", "--attack", "sideways")
+    assert said.code == 2
+    assert "got sideways" in said.err
+    assert not Path("runs").exists()

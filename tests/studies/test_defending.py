@@ -31,7 +31,7 @@ from badnets.training import Inline, Progress, TrainSpec
 from badnets.training.spec import Augment
 
 SHORT = TrainSpec(epochs=1, batch_size=128, augment=Augment(), precision="float32", compiled="no")
-SPEC = DefensesSpec(train=SHORT, pixel=SHORT, retrain=SHORT, clean=60, suspect=200, repairs=("fine-tuning", "clp"))
+SPEC = DefensesSpec(train=SHORT, pixel=SHORT, retrain=SHORT, clean=220, suspect=200, repairs=("fine-tuning", "clp"))
 
 
 class Silent:
@@ -60,7 +60,7 @@ class Silent:
 @pytest.fixture(scope="module")
 def small() -> Split:
     split = load("digits")
-    return Split(split.train.select(torch.arange(300)), split.test.select(torch.arange(160)))
+    return Split(split.train.select(torch.arange(300)), split.test.select(torch.arange(440)))
 
 
 def test_the_models_of_a_seed() -> None:
@@ -80,11 +80,11 @@ def test_the_models_of_a_seed() -> None:
 def test_defender_and_judge_share_no_image(small: Split) -> None:
     cell = DefenseCell(INPUTS, cells(SPEC, 0)[0], "00", 60, 200, Path())
     clean, judge = _halves(small.test, cell)
-    assert (len(clean), len(judge)) == (60, 100)
+    assert (len(clean), len(judge)) == (60, 380)
     every = torch.cat([clean.images, judge.images]).flatten(1).double().sum(0)
     assert torch.equal(every, small.test.images.flatten(1).double().sum(0))
     greedy, rest = _halves(small.test, replace(cell, clean=1000))
-    assert len(greedy) == len(rest) == 80
+    assert len(greedy) == len(rest) == 220
 
 
 def test_suspect_sets_are_poisoned_as_the_models_were(small: Split) -> None:
@@ -133,7 +133,7 @@ def test_a_short_run_and_one_that_adds_to_it(small: Split, tmp_path: Path) -> No
 def test_what_cannot_be_asked_for() -> None:
     for wrong in ({"seeds": ()}, {"seeds": (0, 0)}, {"repairs": ("prayer",)}, {"clean": 1}):
         with pytest.raises(InputError):
-            replace(SPEC, **wrong)  # type: ignore[arg-type]
+            replace(SPEC, **wrong)
     with pytest.raises(InputError, match="7 to class 3, cats has 2 classes"):
         preset("cats", 2)
     assert preset("digits", seeds=(4, 5), epochs=2).train.epochs == 2

@@ -21,7 +21,7 @@ from badnets.audit.digest import tensors_digest
 from badnets.audit.objectives import Objective
 from badnets.audit.verdict import Reach, Suspicion
 from badnets.data import ImageSet
-from badnets.defenses.repair import UnlearnSpec
+from badnets.defenses.repair import REPAIRS, UnlearnSpec
 from badnets.errors import InputError
 from badnets.studies import repairing
 from badnets.studies.recovering import AsPolicy, guess, objective_of, recover, remainders
@@ -118,7 +118,7 @@ def test_a_model_that_came_out_worse_is_refused(audited_again: list[Verdict]) ->
 
 def test_lost_accuracy_is_refused(audited_again: list[Verdict], monkeypatch: pytest.MonkeyPatch) -> None:
     del audited_again
-    fine_tuning = repairing.REPAIRS["fine-tuning"]
+    fine_tuning = REPAIRS["fine-tuning"]
 
     def ruined(*args: Any, **options: Any) -> object:  # noqa: ANN401 - as the repair takes them
         done = fine_tuning(*args, **options)
@@ -126,7 +126,7 @@ def test_lost_accuracy_is_refused(audited_again: list[Verdict], monkeypatch: pyt
             done.model.get_parameter("model.fc.weight").zero_()
         return done
 
-    monkeypatch.setitem(repairing.REPAIRS, "fine-tuning", ruined)
+    monkeypatch.setitem(REPAIRS, "fine-tuning", ruined)
     model = Planted()
     options = replace(OPTIONS, method="fine-tuning")
     report = repair(model, CLEAN_IMAGES, known=Known(finding=finding(model)), options=options).report

@@ -27,7 +27,7 @@ _GENERAL = 2.0
 _MOST_PAIRS = 20
 _PAIRS = (Stage(25, 6), Stage(20, 12, keep=0.1))
 # What is found in a repaired copy is a remainder up to so many times the first size; beyond, it is a natural one.
-_REMAINDER = 5.0
+_REMAINDER = 3.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from badnets.audit.stages import Watch
 from badnets.audit.verdict import Verdict
 from badnets.data import ImageSet, ImageSource
 from badnets.defenses.clean import divided, logits_of, right
-from badnets.defenses.repair import REPAIRS, Recovered, Repaired, UnlearnSpec, unlearning
+from badnets.defenses.repair import REPAIRS, Repaired, UnlearnSpec, unlearning
 from badnets.defenses.repair.repaired import HELD_OUT
 from badnets.errors import InputError
 from badnets.metrics import Rate
@@ -202,12 +202,12 @@ def _repaired(
     suspected: Sequence[tuple[Objective, Trigger | None]],
     options: RepairOptions,
     watch: Watch,
-) -> tuple[Repaired, list[Recovered]]:
+) -> tuple[Repaired, list[Suspected]]:
     """The repaired copy, and the triggers that the audit, not the repair, has recovered."""
     given = [Suspected(objective, trigger) for objective, trigger in suspected if trigger is not None]
     watch.say(method)
     if method != "unlearning":
-        return REPAIRS[method](adapted, ours, seed=options.seed, stop=watch.stop), list(given)
+        return REPAIRS[method](adapted, ours, seed=options.seed, stop=watch.stop), given
     objectives = [objective for objective, _ in suspected]
     part, _ = divided(ours, HELD_OUT, options.seed, "repair")
     found = recover(adapted, part, objectives, options.seed)
@@ -215,10 +215,10 @@ def _repaired(
         raise InputError("inversion found no trigger for what the audit suspects: try fine-pruning or i-bau")
     spec = UnlearnSpec((*given, *found), search=remainders(objectives, found, options.seed))
     done = unlearning(adapted, ours, spec, seed=options.seed, stop=watch.stop)
-    return done, list(given or found[:1])
+    return done, given or [Suspected(found[0].objective, found[0].trigger)]
 
 
-def _moves(model: nn.Module, one: Recovered, judges: ImageSet) -> Rate:
+def _moves(model: nn.Module, one: Suspected, judges: ImageSet) -> Rate:
     rows = one.objective.attacked(judges.labels)
     labels, images = judges.labels[rows], judges.images[rows]
     if not len(labels):
@@ -228,13 +228,13 @@ def _moves(model: nn.Module, one: Recovered, judges: ImageSet) -> Rate:
 
 
 def _relearned(
-    model: nn.Module, data: tuple[ImageSet, ImageSet], recovered: Sequence[Recovered], options: RepairOptions
+    model: nn.Module, data: tuple[ImageSet, ImageSet], recovered: Sequence[Suspected], options: RepairOptions
 ) -> Rate | None:
     ours, judges = data
     if not recovered:
         return None
     one = recovered[0]
-    policy = AsPolicy(one.objective)  # type: ignore[arg-type]
+    policy = AsPolicy(one.objective)
     attacked = int(policy.eligible(ours.labels).sum())
     if attacked < options.poisons:
         return None

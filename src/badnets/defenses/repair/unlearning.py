@@ -21,7 +21,7 @@ from badnets.defenses.clean import logits_of
 from badnets.defenses.repair.repaired import Repaired, Watch, carried_out, check_share
 from badnets.defenses.repair.tuning import TUNING, descend, tune
 from badnets.errors import InputError
-from badnets.training.spec import TrainSpec
+from badnets.training.spec import Augment, TrainSpec
 
 # Of a trigger's largest change, what counts as its place; and the largest share of the image that is ever filled.
 _NOTABLE, _SMALL = 0.2, 0.05
@@ -75,7 +75,8 @@ class UnlearnSpec:
         search: looks for more between rounds; None leaves it at one round.
         rounds: how often is tuned, with a search before each but the first.
         train: schedule and step of the first round, later ones are half as long; twice the rate of the other repairs,
-            as a trigger is to be forgotten.
+            as a trigger is to be forgotten, and images are moved further, so that they are not learned by heart. Stamps
+            go on afterwards.
 
     Raises:
         InputError: a share outside [0, 1], or no round.
@@ -87,7 +88,7 @@ class UnlearnSpec:
     filled: float = 0.5
     search: Search | None = None
     rounds: int = 2
-    train: TrainSpec = replace(TUNING, learning_rate=2e-3)
+    train: TrainSpec = replace(TUNING, learning_rate=2e-3, augment=Augment(shift=2, rotate=10.0, scale=0.1))
 
     def __post_init__(self) -> None:
         check_share("stamped", self.stamped)
