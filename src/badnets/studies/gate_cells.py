@@ -168,6 +168,8 @@ class GateOutcome:
     @property
     def said(self) -> str:
         """The gist of it in a few words."""
+        if self.result.word == Word.ADMIT:
+            return f"{Word.ADMIT}: all rules hold"
         return f"{self.result.word} by {', '.join(rule.name for rule in self.result.rules)}"
 
 
