@@ -209,8 +209,8 @@ def _trouble(best: _Try, tried: Sequence[_Try], labels: Int64[Tensor, " n"]) -> 
     if n > 1 and len(labels.unique()) > 1 and len(best.predictions.unique()) == 1:
         return f"it says class {int(best.predictions[0])} of all {n} images: a constant model has nothing to be judged"
     # Under every convention: with labels that are moved, the one that reads them best is seldom the model's own.
-    hits, shift = max((_moved(one, shift, labels), shift) for one in tried for shift in (-1, 1))
-    if hits > n / 2 and clopper_pearson(hits, n)[0] > clopper_pearson(round(best.accuracy * n), n)[1]:
+    hits, shift = max((float(_moved(one, shift, labels)), shift) for one in tried for shift in (-1, 1))
+    if hits > n / 2 and clopper_pearson(hits, n)[0] > clopper_pearson(best.accuracy * n, n)[1]:
         return (
             f"it is right on {best.accuracy:.0%} of the clean images, and on {hits / n:.0%} once 1 is "
             f"{'added to' if shift > 0 else 'taken from'} the labels: are they off by one?"

@@ -149,8 +149,8 @@ def _no_pairs(case: Case) -> str:
 # Cheap to dear; the names are those in a verdict.
 STAGES: tuple[Stage, ...] = (
     Stage("weights", _weights, version=2),
-    Stage("margins", _margins, _no_margins, version=2),
-    Stage("dormant", _dormant, _no_images, version=2),
-    Stage("inversion", _inversion, _no_mappings, version=2),
-    Stage("pairs", _pairs, _no_pairs, version=2),
+    Stage("margins", _margins, _no_margins, version=3),
+    Stage("dormant", _dormant, _no_images, version=3),
+    Stage("inversion", _inversion, _no_mappings, version=3),
+    Stage("pairs", _pairs, _no_pairs, version=3),
 )
