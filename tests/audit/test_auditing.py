@@ -256,8 +256,31 @@ def test_a_side_network_is_refused_for_its_architecture() -> None:
     assert verdict.suspicions[0].stage == "structure"
 
 
+def linear() -> nn.Sequential:
+    """The same as `Nearest`, but for a constant of each image: a network that can be bounded."""
+    known = templates(CLASSES).flatten(1)
+    last = nn.Linear(known.shape[1], CLASSES)
+    with torch.no_grad():
+        last.weight.copy_(20 * known)
+        last.bias.copy_(-10 * known.square().sum(1))
+    return nn.Sequential(nn.Flatten(), last)
+
+
+def test_certificates_are_proved_where_they_are_asked_for_and_decide_nothing() -> None:
+    plain, asked = (judged(linear(), certify=sides).verdict for sides in ((), (1, 2)))
+    assert "certificates: not asked for" in plain.not_tested
+    assert [one.side for one in asked.certified] == [1, 2]
+    assert [one.positions for one in asked.certified] == [64, 49]
+    one, two = (sum(found.targets) for found in asked.certified)
+    assert CLASSES >= one >= two > 0
+    assert (asked.word, asked.reason, asked.p_value) == (plain.word, plain.reason, plain.p_value)
+    refused = judged(variant(101), certify=(1,)).verdict
+    assert refused.certified == ()
+    assert "certificates: it has a Nearest(), which cannot be bounded" in refused.not_tested
+
+
 def test_options_that_make_no_sense() -> None:
-    for wrong in ({"alpha": 0.0}, {"alpha": 1.0}, {"budget": 0.0}, {"skip": ("nothing",)}):
+    for wrong in ({"alpha": 0.0}, {"alpha": 1.0}, {"budget": 0.0}, {"skip": ("nothing",)}, {"certify": (4,)}):
         with pytest.raises(InputError):
             Options(**wrong)
 
