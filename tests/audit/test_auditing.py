@@ -136,16 +136,22 @@ def test_a_population_that_does_not_fit_says_nothing(references: Population) -> 
     assert "cannot be compared" in other.reason
 
 
+class Sure(nn.Module):
+    """Logits many times as large, as by a longer training: the same classes, and a smaller loss."""
+
+    def __init__(self, clean: nn.Module) -> None:
+        super().__init__()
+        self.clean = clean
+
+    def forward(self, images: Tensor) -> Tensor:
+        given: Tensor = self.clean(images)
+        return 20 * given
+
+
 def test_a_suspect_that_was_made_otherwise_is_told_so(references: Population) -> None:
-    sure = variant(101)
-    with torch.no_grad():
-        sure.deviation = 3.0  # logits nine times as large: a longer training
-        sure.weight /= 3.0
-    verdict = judged(sure, references, convention=PLAIN).verdict
-    assert (
-        "looks as if it was made otherwise: its mean cross-entropy on clean images is" in verdict.calibration.guarantee
-    )
-    assert "made otherwise" not in judged(variant(101), references).verdict.calibration.guarantee
+    verdict = judged(Sure(variant(101)), references, convention=PLAIN).verdict
+    assert "was made otherwise: its mean cross-entropy on clean images is" in verdict.calibration.guarantee
+    assert "made otherwise:" not in judged(variant(101), references).verdict.calibration.guarantee
 
 
 @pytest.mark.parametrize("samples", [0, 5, 100])
@@ -250,8 +256,31 @@ def test_a_side_network_is_refused_for_its_architecture() -> None:
     assert verdict.suspicions[0].stage == "structure"
 
 
+def linear() -> nn.Sequential:
+    """The same as `Nearest`, but for a constant of each image: a network that can be bounded."""
+    known = templates(CLASSES).flatten(1)
+    last = nn.Linear(known.shape[1], CLASSES)
+    with torch.no_grad():
+        last.weight.copy_(20 * known)
+        last.bias.copy_(-10 * known.square().sum(1))
+    return nn.Sequential(nn.Flatten(), last)
+
+
+def test_certificates_are_proved_where_they_are_asked_for_and_decide_nothing() -> None:
+    plain, asked = (judged(linear(), certify=sides).verdict for sides in ((), (1, 2)))
+    assert "certificates: not asked for" in plain.not_tested
+    assert [one.side for one in asked.certified] == [1, 2]
+    assert [one.positions for one in asked.certified] == [64, 49]
+    one, two = (sum(found.targets) for found in asked.certified)
+    assert CLASSES >= one >= two > 0
+    assert (asked.word, asked.reason, asked.p_value) == (plain.word, plain.reason, plain.p_value)
+    refused = judged(variant(101), certify=(1,)).verdict
+    assert refused.certified == ()
+    assert "certificates: it has a Nearest(), which cannot be bounded" in refused.not_tested
+
+
 def test_options_that_make_no_sense() -> None:
-    for wrong in ({"alpha": 0.0}, {"alpha": 1.0}, {"budget": 0.0}, {"skip": ("nothing",)}):
+    for wrong in ({"alpha": 0.0}, {"alpha": 1.0}, {"budget": 0.0}, {"skip": ("nothing",)}, {"certify": (4,)}):
         with pytest.raises(InputError):
             Options(**wrong)
 

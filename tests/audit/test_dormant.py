@@ -57,7 +57,7 @@ def test_sleeping_units_by_hand() -> None:
     assert layer.mean == pytest.approx((*rows.mean(0).tolist(), 0.0), rel=1e-5)
     assert layer.peak == pytest.approx((*rows.amax(0).tolist(), 0.0), rel=1e-5)
     assert found.images == 24
-    assert found.gain_share == 0, "a unit that nothing wakes stays asleep at any gain"
+    assert found.gain("hidden", 0.1) is None, "a unit that nothing wakes stays asleep at any gain"
 
 
 def test_a_gain_wakes_a_unit_that_leaks() -> None:
@@ -67,14 +67,21 @@ def test_a_gain_wakes_a_unit_that_leaks() -> None:
     # Row sums are about 7, so the unit answers 0.007, times 50 for class 2; others answer 7.
     assert weak == Collapse("hidden", None, 2.0, 0, 0.0, 0.0)
     assert strong == Collapse("hidden", None, 200.0, 2, 1.0, 0.75)
-    assert found.gain_share == 1
+    # Between 2 and 200, where a tenth of the images would go, evenly on the scale of logarithms.
+    assert found.gain("hidden", 0.1) == pytest.approx(2 * 100 ** (0.1 / 0.75))
+    louder = dormant(Sleeper(leak=0.01), images, labels)
+    quieter = dormant(Sleeper(leak=0.001), images, labels)
+    one, other = (dormancy.gain("hidden", 0.1) for dormancy in (louder, quieter))
+    assert one is not None
+    assert other == pytest.approx(10 * one, rel=0.3)
+    assert louder.sweep[-1].changed >= 0.1 > louder.sweep[-2].changed, "it goes no further than needed"
 
 
 def test_biases_are_not_strengthened() -> None:
     images, labels = planted.bars()
     found = dormant(Sleeper(bias=0.01), images, labels, DormantBudget(gains=(1000.0,)))
     assert found.layers[0].asleep == (4,)
-    assert found.gain_share == 0
+    assert found.gain("hidden", 0.1) is None
 
 
 def test_stimulation_names_unit_and_target() -> None:
@@ -85,9 +92,20 @@ def test_stimulation_names_unit_and_target() -> None:
     assert first.level == pytest.approx(found.layers[0].peak[:4] and max(found.layers[0].peak))
     assert [one.unit for one in found.stimulated] == [4, *[one.unit for one in found.stimulated[1:]]]
     assert all(one.share <= 1 for one in found.stimulated)
-    assert found.stimulated_share == 1
+    # Held at 7 it lifts class 2 by 350 and no other; clean margins are about 7.
+    assert found.lift("hidden") == first.lift == pytest.approx(50, rel=0.15)
     clean = dormant(planted_without(), images, labels, DormantBudget(levels=(0.5,)))
-    assert clean.stimulated_share < 0.1
+    assert clean.lift("hidden") < 0.1 * first.lift
+
+
+def test_lifts_do_not_depend_on_how_loud_a_network_is() -> None:
+    images, labels = planted.bars()
+    loud = Sleeper()
+    with torch.no_grad():
+        loud.last.weight.mul_(7)
+    assert dormant(loud, images, labels).lift("hidden") == pytest.approx(
+        dormant(Sleeper(), images, labels).lift("hidden"), rel=1e-4
+    )
 
 
 def planted_without() -> Sleeper:
@@ -131,7 +149,8 @@ def test_nothing_to_look_at() -> None:
     for model in (planted.Bars(), planted.Broken()):
         found = dormant(model, images, labels)
         assert (found.layers, found.sweep, found.stimulated) == ((), (), ())
-        assert found.gain_share == found.stimulated_share == 0
+        assert found.gain("hidden", 0.1) is None
+        assert found.lift("hidden") == 0
     wrong = dormant(Sleeper(), images, (labels + 1) % 4)
     assert wrong.images == 0
     assert wrong.layers == ()

@@ -35,9 +35,9 @@ class MadeUp(Population):
         return self.make(number).eval()
 
 
-def population(folder: Path, images: ImageSet, make: Callable[[int], nn.Module]) -> Population:
+def population(folder: Path, images: ImageSet, make: Callable[[int], nn.Module], models: int = MODELS) -> Population:
     recipe = Recipe("nearest", images.digest, images.name)
-    return MadeUp(folder, recipe, make, tuple(range(MODELS)))
+    return MadeUp(folder, recipe, make, tuple(range(models)))
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,23 @@ def without_slopes(logits: Tensor, _images: Tensor) -> Tensor:
     return logits.detach()
 
 
+class _NoWayBack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, values: Tensor) -> Tensor:
+        del ctx
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: object, slopes: Tensor) -> Tensor:  # type: ignore[override]
+        del ctx, slopes
+        raise ArithmeticError("no way back")
+
+
+def broken_backward(logits: Tensor, _images: Tensor) -> Tensor:
+    said: Tensor = _NoWayBack.apply(logits)
+    return said
+
+
 def restless(logits: Tensor, _images: Tensor) -> Tensor:
     return logits + torch.rand_like(logits)
 
@@ -100,13 +117,14 @@ def restless(logits: Tensor, _images: Tensor) -> Tensor:
         (lambda logits, _: logits[:, :1], "outputs of shape"),
         (lambda logits, _: logits[:1], "outputs of shape"),
         (lambda logits, _: logits.roll(1, 1), "off by one"),
-        (raised_on_triggers, "did not run: margins"),
-        (undefined_on_triggers, "did not run: margins"),
-        (without_slopes, "did not run"),
+        (raised_on_triggers, "failed: the model raised ValueError"),
+        (undefined_on_triggers, "failed: the model gives infinite or undefined logits"),
+        (without_slopes, "failed: the model gives no gradients"),
+        (broken_backward, "failed: the model raised ArithmeticError in its backward pass: no way back"),
     ],
     ids=[
         "raises", "nan", "infinite", "constant", "zeros", "a dict", "one output", "one row", "moved classes",
-        "raises on triggers", "nan on triggers", "no gradients",
+        "raises on triggers", "nan on triggers", "no gradients", "no way back",
     ],
 )  # fmt: skip
 def test_models_that_behave_badly(how: Callable[[Tensor, Tensor], object], words: str, references: Population) -> None:
@@ -138,6 +156,16 @@ def test_labels_off_by_one_are_named(shift: int, references: Population) -> None
     verdict = judged(variant(61), moved, references).verdict
     assert verdict.word == "undecided"
     assert "off by one" in verdict.reason
+
+
+def test_labels_that_are_wrong_for_all_references_are_no_evidence(references: Population) -> None:
+    """A model that was trained on other labels reads them well; its references do not."""
+    swapped = replace(IMAGES, labels=torch.tensor([2, 3, 1, 0])[IMAGES.labels])
+    model = Nearest(variant(63).weight.detach()[torch.tensor([3, 2, 0, 1])])
+    verdict = judged(model, swapped, references).verdict
+    assert verdict.data.accuracy == 1
+    assert verdict.word == "undecided"
+    assert "not images of their task, or the labels are wrong" in verdict.reason
 
 
 def test_fewer_outputs_than_classes(references: Population) -> None:
@@ -186,13 +214,13 @@ def test_two_classes(tmp_path: Path) -> None:
     alone = judged(Planted(2), images).verdict
     assert alone.word != "clean"
     assert alone.reason
-    known = population(tmp_path, images, lambda seed: variant(seed, 2))
+    known = population(tmp_path, images, lambda seed: variant(seed, 2), models=19)
     assert judged(Planted(2), images, known).verdict.word == "backdoored"
 
 
 def test_a_thousand_classes(tmp_path: Path) -> None:
     """So many that the dear tests do not run: nobody is called clean for that."""
-    images = blocks(1000, count=2, size=48)
+    images = blocks(1000, count=1, size=48)
     known = population(tmp_path, images, lambda _: Nearest(templates(1000, size=48)))
     verdict = judged(Planted(1000, 48), images, known).verdict
     assert verdict.word == "undecided"

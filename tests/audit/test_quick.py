@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from badnets.audit.answers import examined
+from badnets.audit.inversion_forms import FORMS, FormName
 from badnets.audit.quick import QuickConvolutions, images_slopes
 from badnets.models import ModelSpec, build
 
@@ -75,6 +76,20 @@ def test_changed_weights_are_seen_and_nothing_is_left_changed() -> None:
         after = layer(images)
     assert torch.allclose(after - layer.bias[:, None, None], 2 * (before - layer.bias[:, None, None]), atol=1e-5)
     assert layer.weight.is_contiguous()
+
+
+@pytest.mark.parametrize("form", ["patch", "blend"])
+def test_slopes_of_a_stamp(form: FormName) -> None:
+    """Those of the formula, which torch finds by itself."""
+    mask = torch.rand(2, 1, 1, 1) if form == "blend" else torch.rand(2, 1, 5, 4)
+    parameters = (mask.requires_grad_(), torch.rand(2, 3, 5, 4).requires_grad_())
+    images, slopes = torch.rand(2, 6, 3, 5, 4), tensor(2, 6, 3, 5, 4)
+    stamped = FORMS[form].stamp(parameters, images)
+    by_formula = images + parameters[0][:, None] * (parameters[1][:, None] - images)
+    assert torch.allclose(stamped, by_formula, atol=1e-6)
+    ways = [torch.autograd.grad(one, parameters, slopes) for one in (stamped, by_formula)]
+    for found, expected in zip(*ways, strict=True):
+        assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_training_is_left_alone() -> None:

@@ -73,7 +73,7 @@ def tried(run: Run, evidence: Evidence, population: Population | None = POPULATI
 
 def word(evidence: Evidence, found: Confirmed) -> tuple[str, str]:
     given = calibration(evidence, POPULATION, ALPHA, "settings", looks=evidence.looks)
-    return conclude(evidence, found.suspicions, set(), ALPHA, given)
+    return conclude(evidence, found.suspicions, (), ALPHA, given)
 
 
 ALL_OUT = {"targets": {"all -> 0": 20.0, "all -> 1": 0.0, "all -> 2": 15.0, "all -> 3": 0.1}}

@@ -85,6 +85,14 @@ def test_nobody_is_called_clean_without_evidence(false: dict[str, Any], tmp_path
         read_verdict(tmp_path / "forged.json")
 
 
+def test_a_backdoor_needs_a_lead_that_holds() -> None:
+    with pytest.raises(InputError, match="a suspicion that holds"):
+        replace(BACKDOORED, suspicions=(replace(SUSPICION, refuted="it is natural"),))
+    assert SUSPICION.name == "all -> 7"
+    assert replace(SUSPICION, mapping="pairs", sources=(3,)).name == "3 -> 7"
+    assert replace(SUSPICION, mapping="shift", target=None, shift=2).name == "i -> i + 2"
+
+
 def test_unknown_fields_and_other_layouts_are_refused(tmp_path: Path) -> None:
     plain = json.loads(canonical_json(CLEAN))
     for wrong in ({"extra": 1}, {"format": 2}, {"kind": "other"}, {"word": "fine"}, {"p_value": 0.0}, {"alpha": 1.0}):

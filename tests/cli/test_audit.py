@@ -78,9 +78,10 @@ def test_from_a_file_to_a_verdict(badnets: Call, supplied: Path, name: str) -> N
 
 def test_people_read_a_table_and_a_last_line(badnets: Call, supplied: Path) -> None:
     del supplied
-    done = badnets("audit", "model.pth", *GIVEN, *FAST, "--html", "page.html", "--sarif", "found.sarif")
+    done = badnets("audit", "model.pth", *GIVEN, *FAST, "--html", "page.html", "--sarif", "found.sarif", "--certify", 1)
     assert done.out.strip().splitlines()[-1].startswith("undecided: uncalibrated")
     assert "not tested: pairs: not asked for" in done.err
+    assert "not tested: certificates: it has a Nearest()" in done.err
     assert Path("page.html").exists()
     assert Path("found.sarif").exists()
 

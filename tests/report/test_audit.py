@@ -15,7 +15,7 @@ from tests.audit.test_verdict import BACKDOORED, CLEAN, SUSPICION
 
 from badnets.artifacts import canonical_json
 from badnets.audit import Audit, Settings, choose
-from badnets.audit.verdict import Verdict
+from badnets.audit.verdict import Certified, Verdict
 from badnets.report.audit import audit_page
 from badnets.report.audit_sarif import audit_sarif
 from badnets.triggers import Patch
@@ -42,6 +42,22 @@ def test_the_page_tells_the_verdict() -> None:
         assert words in page
     assert "at level 0.05" in shown(CLEAN)
     assert "What speaks for a backdoor" not in shown(CLEAN)
+
+
+def test_what_was_proved_is_on_the_page() -> None:
+    proved = Certified(1, 784, 3, (1.0,) * 7 + (0.5,), ((0.5,) * 8,) * 8, 12.0)
+    page = shown(replace(CLEAN, certified=(proved,)))
+    assert "No opaque 1x1 patch at any of 784 places sends all images to class 0, 1, 2, 3, 4, 5, 6;" in page
+    assert "of single places and targets 93.8% are proved, of places and pairs of classes 50.0%" in page
+    assert "Proved" not in shown(CLEAN)
+
+
+def test_refuted_leads_are_told_and_are_no_result() -> None:
+    refuted = replace(SUSPICION, detail="3 pixels; refuted: natural", refuted="natural", trigger=None)
+    verdict = replace(BACKDOORED, suspicions=(replace(SUSPICION, trigger=None), refuted))
+    assert "refuted: natural" in shown(verdict)
+    (run,) = json.loads(canonical_json(audit_sarif(verdict, Path("model.pth"))))["runs"]
+    assert len(run["results"]) == 1
 
 
 def test_a_recovered_trigger_is_shown_on_images() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -38,7 +38,10 @@ def examined(model: nn.Module) -> Iterator[tuple[Ask, torch.device]]:
             reason = (str(error).splitlines() or [""])[0][:200]
             shape = tuple(images.shape)
             raise InputError(f"the model raised {type(error).__name__} on images of shape {shape}: {reason}") from error
-        return _checked(logits, len(images))
+        logits = _checked(logits, len(images))
+        if torch.is_grad_enabled() and images.requires_grad and not logits.requires_grad:
+            raise InputError("the model gives no gradients with respect to its images: nothing can be searched for")
+        return logits
 
     for parameter in learns:
         parameter.requires_grad = False
@@ -48,6 +51,15 @@ def examined(model: nn.Module) -> Iterator[tuple[Ask, torch.device]]:
     finally:
         for parameter, before in learns.items():
             parameter.requires_grad = before
+
+
+def slopes_of(value: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The gradient of a number with respect to each of `inputs`; a model that raises on the way gives `InputError`."""
+    try:
+        return torch.autograd.grad(value, inputs)
+    except Exception as error:  # a stranger's code may raise anything
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise InputError(f"the model raised {type(error).__name__} in its backward pass: {reason}") from error
 
 
 def _checked(logits: object, count: int) -> Tensor:

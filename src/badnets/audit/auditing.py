@@ -163,8 +163,7 @@ def audit(
         evidence, population, options.alpha, sha256_json(_settings(options)), looks=1 + options.early_stop
     )
     suspicions = (*_structural(structure), *results.suspicions)
-    ran = {report.name for report in stages if report.outcome == "ran"}
-    word, reason = conclude(evidence, suspicions, ran, options.alpha, calibrated)
+    word, reason = conclude(evidence, suspicions, stages, options.alpha, calibrated)
     if structure.extra:
         word, reason = "backdoored", suspicions[0].detail
     elif trouble:

@@ -148,7 +148,7 @@ def find_convention(
         convention = Convention(
             convention.name, convention.mean, convention.deviation, convention.channels, softmax=True
         )
-    return Found(convention, best.accuracy, best.classes, best.error or _trouble(best, theirs.cpu()))
+    return Found(convention, best.accuracy, best.classes, best.error or _trouble(best, tried, theirs.cpu()))
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _check(given: object, count: int) -> None:
         raise InputError(f"outputs of shape {tuple(given.shape)} for {count} images, expected logits (n, 2 or more)")
 
 
-def _trouble(best: _Try, labels: Int64[Tensor, " n"]) -> str:
+def _trouble(best: _Try, tried: Sequence[_Try], labels: Int64[Tensor, " n"]) -> str:
     """Why nothing can be judged although the model answers; empty where it can."""
     assert best.predictions is not None  # noqa: S101 - for the type checker: no error, so it has answered
     n, classes = len(labels), best.classes
@@ -208,11 +208,11 @@ def _trouble(best: _Try, labels: Int64[Tensor, " n"]) -> str:
         return f"labels go up to {int(labels.max())}, but the model has only {classes} outputs: are they off by one?"
     if n > 1 and len(labels.unique()) > 1 and len(best.predictions.unique()) == 1:
         return f"it says class {int(best.predictions[0])} of all {n} images: a constant model has nothing to be judged"
-    moved = {shift: float(((labels + shift) == best.predictions).float().mean()) for shift in (-1, 1)}
-    shift = max(moved, key=lambda one: moved[one])
-    if moved[shift] > max(0.5, 2 * best.accuracy):
+    # Under every convention: with labels that are moved, the one that reads them best is seldom the model's own.
+    hits, shift = max((float(_moved(one, shift, labels)), shift) for one in tried for shift in (-1, 1))
+    if hits > n / 2 and clopper_pearson(hits, n)[0] > clopper_pearson(best.accuracy * n, n)[1]:
         return (
-            f"it is right on {best.accuracy:.0%} of the clean images, and on {moved[shift]:.0%} once {abs(shift)} is "
+            f"it is right on {best.accuracy:.0%} of the clean images, and on {hits / n:.0%} once 1 is "
             f"{'added to' if shift > 0 else 'taken from'} the labels: are they off by one?"
         )
     # The interval's lower end must lie above what always naming the commonest class would give.
@@ -224,6 +224,13 @@ def _trouble(best: _Try, labels: Int64[Tensor, " n"]) -> str:
             "them) under every known convention of pixels: name its own, or bring images of its classes"
         )
     return ""
+
+
+def _moved(one: _Try, shift: int, labels: Tensor) -> int:
+    """How many images a model is right on once its labels are moved, around the end as well."""
+    if one.predictions is None:
+        return 0
+    return int(((labels + shift) % one.classes == one.predictions).sum())
 
 
 def _candidates(channels: int) -> Sequence[Convention]:

@@ -26,7 +26,7 @@ _MOST = 3
 _NOTABLE = 2.0
 # As for classifiers: a suspect that is wrong so much more often than every reference was not made as they were.
 _TIMES, _PLUS = 2.0, 0.02
-# Among references of which there are too few for a p-value, or of none, this many are enough to compare with.
+# Fewer references have no spread to compare with.
 _LEAST_REFERENCES = 2
 
 

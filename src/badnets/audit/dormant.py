@@ -5,9 +5,10 @@ tests follow from it, all without gradients:
 
 1. dormancy: which channels of a layer hardly answer to any clean image;
 2. gain sweep: their input weights times k, as the paper strengthens a backdoor (section 5.3.3), until clean images go
-   wrong; a sleeping backdoor sends them all to its target, other units spread them;
-3. stimulation: one channel at a time is held at a high level on clean images, and the class that they go to is looked
-   at (ABS; Liu et al., CCS 2019, section 4.2).
+   wrong: what a backdoor listens to has heavy weights behind it, so that a small k is enough;
+3. stimulation: one channel at a time is held at a high level on clean images, and by how much more it lifts one class
+   than any other is looked at (ABS; Liu et al., CCS 2019, section 4.2), in units of the margin that the model has on
+   clean images, since a longer training makes all of them larger.
 
 Channels are looked at behind each convolution or fully connected layer but the last, behind its batch normalisation
 where one is registered next, and through a ReLU: whether that is a module or a function makes no difference.
@@ -29,8 +30,10 @@ from badnets.errors import InputError
 from badnets.neurons import recorded
 
 # A channel sleeps whose mean answer is below this share of the loudest channel's.
-ASLEEP = 0.01
-GAINS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+ASLEEP = 0.05
+# By half again each time, up to 3,325.
+GAINS = tuple(1.5**number for number in range(1, 21))
+_SMALL = 1e-6
 _WEIGHED = (nn.Conv2d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _BATCH = 512
@@ -56,7 +59,7 @@ class Layer:
 
     @property
     def asleep(self) -> tuple[int, ...]:
-        """The channels whose mean is below a hundredth of the loudest one's, the quietest first."""
+        """The channels whose mean is below a twentieth of the loudest one's, the quietest first."""
         least = ASLEEP * max(self.mean)
         quiet = [channel for channel, mean in enumerate(self.mean) if mean <= least]
         return tuple(sorted(quiet, key=lambda channel: self.mean[channel]))
@@ -70,9 +73,11 @@ class Collapse:
         layer: where.
         unit: the channel that was held; None where all sleeping ones were strengthened.
         level: the factor of the weights, or for one channel the value it was held at.
-        target: the class that most of the images leave their own for.
+        target: the class that most of the images leave their own for; of one channel the one that it lifts most.
         share: of the images of other classes that the model gets right, those that go to the target.
         changed: those that go to any other class than their own, as a share of all that it gets right.
+        lift: by how much more the mean logit of the target rises than that of any other class, in units of the median
+            margin of clean images; 0 where sleeping channels were strengthened.
     """
 
     layer: str
@@ -81,6 +86,7 @@ class Collapse:
     target: int
     share: float
     changed: float
+    lift: float = 0.0
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -91,8 +97,8 @@ class Dormancy:
 
     Attributes:
         layers: what was looked at, in the order of registration.
-        sweep: for each layer with sleeping channels, one collapse for each gain.
-        stimulated: for each layer the channels whose stimulation moves the largest share, at each level, largest first.
+        sweep: for each layer with sleeping channels, one collapse for each gain up to the one that breaks the model.
+        stimulated: for each layer and level the channels whose stimulation has the largest lift, the largest first.
         images: how many there were.
     """
 
@@ -103,20 +109,26 @@ class Dormancy:
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
-    @property
-    def gain_share(self) -> float:
-        """The largest share that strengthening moved to one class; 0 where nothing sleeps."""
-        return max((one.share for one in self.sweep), default=0.0)
+    def gain(self, layer: str, broken: float) -> float | None:
+        """The gain at which a share `broken` of clean images leaves its class, between two that were tried.
 
-    @property
-    def stimulated_share(self) -> float:
-        """The largest share that one channel of the last layer moved to one class at the lowest level; 0 without any.
-
-        A whole map held high in an earlier layer moves the images of any network.
+        None where no gain that was tried does it.
         """
-        last = [one for one in self.stimulated if one.layer == self.layers[-1].name]
-        lowest = min((one.level for one in last), default=0.0)
-        return max((one.share for one in last if one.level == lowest), default=0.0)
+        before, share = 1.0, 0.0
+        for one in self.sweep:
+            if one.layer != layer:
+                continue
+            if one.changed >= broken:
+                part = (broken - share) / (one.changed - share)
+                return float(before * (one.level / before) ** part)
+            before, share = one.level, one.changed
+        return None
+
+    def lift(self, layer: str) -> float:
+        """The largest lift of one channel of a layer, at the lowest level; 0 without any."""
+        its = [one for one in self.stimulated if one.layer == layer]
+        lowest = min((one.level for one in its), default=0.0)
+        return max((one.lift for one in its if one.level == lowest), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,7 @@ class DormantBudget:
 
     Attributes:
         gains: of the sweep, ascending.
+        broken: share of clean images that leaves its class at the gain where a sweep ends.
         levels: stimulation, as multiples of the layer's largest clean value.
         units: channels of each layer that are stimulated at most: those that answer least to clean images.
         images: for each stimulated channel at most.
@@ -135,7 +148,8 @@ class DormantBudget:
     """
 
     gains: tuple[float, ...] = GAINS
-    levels: tuple[float, ...] = (1.0, 3.0)
+    broken: float = 0.1
+    levels: tuple[float, ...] = (1.0,)
     units: int = 512
     images: int = 20
     keep: int = 3
@@ -145,6 +159,8 @@ class DormantBudget:
     def __post_init__(self) -> None:
         if min((*self.gains, *self.levels), default=0) <= 0 or min(self.images, self.keep) < 1 or self.units < 0:
             raise InputError(f"gains, levels, images and keep are above 0, units at least 0, got {self!r}")
+        if not 0 < self.broken <= 1:
+            raise InputError(f"the share of images that breaks a model is above 0 and at most 1, got {self.broken}")
 
 
 def dormant(
@@ -181,6 +197,8 @@ def dormant(
             for gain in budget.gains if layer.asleep else ():
                 watch.tick(0.0)
                 sweep.append(_strengthened(model, samples, layer, gain))
+                if sweep[-1].changed >= budget.broken:
+                    break
         stimulated: list[Collapse] = []
         for number, layer in enumerate(layers):
             watch.tick((number + 1) / (len(layers) + 1))
@@ -230,7 +248,12 @@ def _strengthened(model: nn.Module, samples: Samples, layer: Layer, gain: float)
 
     with _changing(module, change):
         said = torch.cat([samples.ask(part).argmax(1).cpu() for part in samples.images.split(_BATCH)])
-    return _collapse(said[None], samples.labels, samples.classes, (layer.name, [None], gain))[0]
+    left = said[said != samples.labels].bincount(minlength=samples.classes)
+    others = len(samples.labels) - samples.labels.bincount(minlength=samples.classes)
+    shares = left / others.clamp_min(1)
+    target = int(shares.argmax())
+    changed = float((said != samples.labels).float().mean())
+    return Collapse(layer.name, None, gain, target, float(shares[target]), changed)
 
 
 def _stimulated(model: nn.Module, samples: Samples, layer: Layer, budget: DormantBudget) -> list[Collapse]:
@@ -239,6 +262,7 @@ def _stimulated(model: nn.Module, samples: Samples, layer: Layer, budget: Dorman
     rows = _spread(samples.labels, budget.images)
     images, labels = samples.images[rows.to(samples.images.device)], samples.labels[rows]
     module, count = model.get_submodule(layer.name), len(rows)
+    clean = samples.ask(images).cpu()
     kept: list[Collapse] = []
     for level in budget.levels:
         value, found = level * max(layer.peak), []
@@ -252,25 +276,27 @@ def _stimulated(model: nn.Module, samples: Samples, layer: Layer, budget: Dorman
                 return changed
 
             with _changing(module, change):
-                said = samples.ask(images.repeat(len(held), 1, 1, 1)).argmax(1).cpu()
-            found += _collapse(said.view(len(held), count), labels, samples.classes, (layer.name, held, value))
-        found.sort(key=lambda one: -one.share)
+                said = samples.ask(images.repeat(len(held), 1, 1, 1)).cpu()
+            found += _collapses(said.unflatten(0, (len(held), count)), clean, labels, (layer.name, held, value))
+        found.sort(key=lambda one: -one.lift)
         kept += found[: budget.keep]
     return kept
 
 
-def _collapse(
-    said: Tensor, labels: Tensor, classes: int, where: tuple[str, list[int] | list[None], float]
+def _collapses(
+    logits: Float[Tensor, "u n k"], clean: Float[Tensor, "n k"], labels: Tensor, where: tuple[str, list[int], float]
 ) -> list[Collapse]:
-    """One collapse for each row of predictions."""
+    """One collapse for each channel that was held."""
     layer, units, level = where
+    own = torch.nn.functional.one_hot(labels, clean.shape[1]).bool()
+    margin = (clean[own] - clean.masked_fill(own, -torch.inf).amax(1)).median().clamp_min(_SMALL)
+    rises = (logits - clean).mean(1).sort(1, descending=True)
+    lifts = (rises.values[:, 0] - rises.values[:, 1]) / margin
     found = []
-    for unit, row in zip(units, said, strict=True):
-        left = row[row != labels].bincount(minlength=classes)
-        others = len(labels) - labels.bincount(minlength=classes)
-        shares = left / others.clamp_min(1)
-        target = int(shares.argmax())
-        found.append(Collapse(layer, unit, level, target, float(shares[target]), float((row != labels).float().mean())))
+    for unit, row, target, lift in zip(units, logits.argmax(2), rises.indices[:, 0].tolist(), lifts, strict=True):
+        others = labels != target
+        share = float(((row == target) & others).sum() / others.sum().clamp_min(1))
+        found.append(Collapse(layer, unit, level, target, share, float((row != labels).float().mean()), float(lift)))
     return found
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from badnets.errors import InputError
 from badnets.triggers import AnyTrigger, Blend, Patch, Perturbation, Picture
@@ -63,8 +64,24 @@ class Form:
 
 
 def _patch_stamp(parameters: Parameters, images: Batch) -> Batch:
-    mask, pattern = parameters[0][:, None], parameters[1][:, None]
-    return images + mask * (pattern - images)
+    stamped: Batch = _Stamped.apply(*parameters, images)
+    return stamped
+
+
+class _Stamped(torch.autograd.Function):
+    """(1 - mask) x + mask pattern, in one pass over the images, and with three passes back in place of seven."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, mask: Tensor, pattern: Tensor, images: Tensor) -> Tensor:
+        ctx.save_for_backward(mask, pattern, images)
+        return torch.lerp(images, pattern[:, None], mask[:, None])
+
+    @staticmethod
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]  # noqa: ANN401
+        mask, pattern, images = ctx.saved_tensors
+        together = slopes.sum(1)
+        pull = pattern * together - (slopes * images).sum(1)
+        return pull.sum_to_size(mask.shape), together * mask, None
 
 
 def _patch_start(mean: Tensor, stream: torch.Generator) -> Parameters:

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from badnets.audit.answers import slopes_of
 from badnets.audit.inversion_budget import Budget, Stage
 from badnets.audit.inversion_forms import Form, Parameters
 from badnets.audit.objectives import Objective
@@ -241,7 +242,7 @@ class Search:
         # -log of the probability of all wanted classes together
         loss = (logits.logsumexp(2) - logits.masked_fill(~chunk.wanted, -math.inf).logsumexp(2)).mean(1)
         size = self.form.size(chunk.parameters)
-        slopes = torch.autograd.grad((loss + chunk.weight * size).sum(), chunk.parameters)
+        slopes = slopes_of((loss + chunk.weight * size).sum(), chunk.parameters)
         with torch.no_grad():
             hits = chunk.wanted.gather(2, logits.argmax(2, keepdim=True)).sum((1, 2))
             _note_best(chunk, hits, size.detach(), enough)

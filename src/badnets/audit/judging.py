@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from badnets.audit.conformal import Statistics, conformity, extrapolated, least_p, p_value, within_index, within_model
 from badnets.audit.population import Population
 from badnets.audit.probes import STAGES
 from badnets.audit.stages import ACCURACY, Run
-from badnets.audit.verdict import NEEDED, Calibration, How, Suspicion, Word
+from badnets.audit.verdict import NEEDED, Calibration, How, StageReport, Suspicion, Word
 from badnets.errors import InputError
 
-# Features that never alarm alone: on the paper's network they were at chance.
-FEATURES = ("weights",)
+# Features that never alarm alone: on the paper's network those of the weights were at chance, and sleeping channels say
+# as much of a training as of a backdoor.
+FEATURES = ("weights", "dormant")
 # A suspect that is wrong so much more often than every reference model was not made as they were.
 _TIMES, _PLUS = 2.0, 0.02
+# References that are all wrong more often than that were not made for these images.
+_NOT_THEIRS = 0.5
 # What shows how a model was made, and how far outside the references' range it must lie to be mentioned: by that share
 # of the range's width, so that among 19 models hardly one that was made as they were does.
 _MADE = {"loss": "its mean cross-entropy on clean images is", "weights": "the norm of its weights is"}
@@ -148,7 +152,13 @@ def _fit(run: Run, population: Population) -> tuple[str, tuple[str, ...]]:
     own = ACCURACY.run(case, run.watch.stop).statistics["accuracy"]
     worst = max(one["error"] for one in theirs)
     unfit = ""
-    if own["error"] > _TIMES * worst + _PLUS:
+    least = min(one["error"] for one in theirs)
+    if least > _NOT_THEIRS:
+        unfit = (
+            f"its reference models are wrong on at least {least:.0%} of the clean images: these are not images of "
+            "their task, or the labels are wrong"
+        )
+    elif own["error"] > _TIMES * worst + _PLUS:
         unfit = (
             f"the suspect is wrong on {own['error']:.1%} of the clean images, its reference models on at most "
             f"{worst:.1%}: it was not made as they were, so that their spread says nothing of it"
@@ -202,14 +212,18 @@ def calibration(
 
 
 def conclude(
-    evidence: Evidence, suspicions: tuple[Suspicion, ...], ran: set[str], alpha: float, given: Calibration
+    evidence: Evidence,
+    suspicions: tuple[Suspicion, ...],
+    stages: Sequence[StageReport],
+    alpha: float,
+    given: Calibration,
 ) -> tuple[Word, str]:
     """The word and its reason, by the rules of `badnets.audit.verdict`, for a network that is what was ordered.
 
     Args:
         evidence: all statistics together.
         suspicions: the leads that were tried; one that holds is first.
-        ran: the names of the tests that ran.
+        stages: the tests, those that did not run included.
         alpha: level of the test.
         given: what the p-value rests on.
     """
@@ -217,9 +231,10 @@ def conclude(
         return "undecided", evidence.unfit
     if evidence.p is None:
         alone = "uncalibrated: nothing within the model to compare with, and no clean reference models"
-        return "undecided", "no test gave a number to judge by" if given.population else alone
+        failed = "".join(f"; {one.name} failed: {one.detail}" for one in stages if one.outcome == "failed")
+        return "undecided", ("no test gave a number to judge by" if given.population else alone) + failed
     if evidence.p > alpha:
-        return _nothing_found(evidence, ran, alpha, given)
+        return _nothing_found(evidence, {one.name for one in stages if one.outcome == "ran"}, alpha, given)
     held = [one for one in suspicions if not one.refuted]
     if held:
         stronger = "" if len(suspicions) == 1 else f"; {len(suspicions) - 1} stronger leads were refuted"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from badnets.audit.answers import Ask, examined
+from badnets.audit.answers import Ask, examined, slopes_of
 from badnets.audit.inversion_budget import Watch
 from badnets.errors import InputError
 from badnets.seeds import generator
@@ -138,7 +138,7 @@ def _ascend(
         logits = ask(images)
         margin = logits[own] - logits.masked_fill(own, -math.inf).amax(1)
         best = torch.maximum(best, margin.detach())
-        (images.grad,) = torch.autograd.grad(margin.sum(), images)
+        (images.grad,) = slopes_of(margin.sum(), (images,))
         optimizer.step()
         schedule.step()
         with torch.no_grad():

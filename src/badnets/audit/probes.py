@@ -24,6 +24,8 @@ Stop = Callable[[], bool]
 
 # Trigger sizes below a twentieth of a pixel are as small as any.
 _SMALLEST = 0.05
+# A channel that lifts a class by less than that, in clean margins, lifts none.
+_LEAST_LIFT = 0.01
 _FAMILIES = {"target": "targets", "shift": "shifts", "untargeted": "untargeted", "pair": "pairs"}
 # Beyond so many classes a test would take hours: it is left out, and the verdict says so.
 _MOST_MARGINS, _MOST_MAPPINGS, _MOST_PAIRS = 200, 50, 20
@@ -53,21 +55,20 @@ def _margins(case: Case, stop: Stop) -> Findings:
 
 
 def _dormant(case: Case, stop: Stop) -> Findings:
-    clean = case.clean.all
-    found = dormant(case.model, clean.pixels, clean.labels, DormantBudget(), Looking(stop=stop))
-    statistics = {"dormant": {"gain": found.gain_share, "stimulated": found.stimulated_share}}
-    leads = {}
-    for name, collapses in (("gain", found.sweep), ("stimulated", found.stimulated)):
-        best = max(collapses, key=lambda one: one.share, default=None)
-        if best is not None:
-            objective = Objective("target", target=best.target)
-            unit = "its sleeping channels" if best.unit is None else f"channel {best.unit}"
-            words = (
-                f"{best.share:.0%} of clean images go there once {unit} of {best.layer} are woken (x {best.level:g})"
-            )
-            leads["dormant", name] = Lead(objective, f"{objective}: {words}")
+    """Features: a gain that breaks the network is the smaller the more listens to its sleeping channels."""
+    clean, budget = case.clean.all, DormantBudget()
+    found = dormant(case.model, clean.pixels, clean.labels, budget, Looking(stop=stop))
+    statistics = {}
+    for layer in found.layers:
+        gain = found.gain(layer.name, budget.broken) or 2 * budget.gains[-1]
+        statistics[f"gain {layer.name}"] = -math.log(gain)
+        statistics[f"lift {layer.name}"] = math.log(max(found.lift(layer.name), _LEAST_LIFT))
     asleep = sum(len(layer.asleep) for layer in found.layers)
-    return Findings(statistics, leads, f"{asleep} sleeping channels; woken, they move {found.gain_share:.0%} of images")
+    gains = [gain for layer in found.layers if (gain := found.gain(layer.name, budget.broken)) is not None]
+    broken = f"made {min(gains):.1f} times as strong they break it" if gains else "no gain on them breaks it"
+    lift = max((found.lift(layer.name) for layer in found.layers), default=0.0)
+    words = f"{asleep} sleeping channels, {broken}; one channel lifts a class by up to {lift:.1f} clean margins"
+    return Findings({"dormant": statistics} if statistics else {}, detail=f"{words}; they never alarm alone")
 
 
 def _inversion(case: Case, stop: Stop) -> Findings:
@@ -148,8 +149,8 @@ def _no_pairs(case: Case) -> str:
 # Cheap to dear; the names are those in a verdict.
 STAGES: tuple[Stage, ...] = (
     Stage("weights", _weights, version=2),
-    Stage("margins", _margins, _no_margins, version=2),
-    Stage("dormant", _dormant, _no_images, version=2),
-    Stage("inversion", _inversion, _no_mappings, version=2),
-    Stage("pairs", _pairs, _no_pairs, version=2),
+    Stage("margins", _margins, _no_margins, version=3),
+    Stage("dormant", _dormant, _no_images, version=3),
+    Stage("inversion", _inversion, _no_mappings, version=3),
+    Stage("pairs", _pairs, _no_pairs, version=3),
 )

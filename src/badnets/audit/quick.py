@@ -60,8 +60,9 @@ class QuickConvolutions(TorchFunctionMode):
         """`weight` with its channels side by side; made once for as long as it does not change."""
         kept = self._kept.get(id(weight))
         if kept is None or kept[0] is not weight or kept[1] != weight._version:  # noqa: SLF001 - torch has no other name
-            kept = weight, weight._version, weight.contiguous(memory_format=torch.channels_last)  # noqa: SLF001
-            self._kept[id(weight)] = kept
+            # With a single channel `contiguous` changes nothing, and the convolution would not notice what is wanted.
+            copy = torch.empty_like(weight, memory_format=torch.channels_last).copy_(weight)
+            kept = self._kept[id(weight)] = weight, weight._version, copy  # noqa: SLF001
         return kept[2]
 
 

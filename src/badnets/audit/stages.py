@@ -162,6 +162,8 @@ def _accuracy(case: Case, stop: Callable[[], bool]) -> Findings:
     images = case.clean.all
     with evaluating(case.model) as device:
         said = torch.cat([case.model(part.to(device)).cpu() for part in images.pixels.split(256)])
+    if int(images.labels.max()) >= said.shape[1]:
+        raise InputError(f"labels go up to {int(images.labels.max())}, the model has {said.shape[1]} outputs")
     loss = functional.cross_entropy(said.double(), images.labels).clamp_min(_LEAST)
     # Not of the first layer: its weights are larger or smaller with the units of the pixels.
     tables = [weight.detach() for weight in case.model.parameters() if weight.ndim > 1][1:]

@@ -12,10 +12,11 @@ from badnets.cli.datasets import AsJson, DataDir, report_odd
 from badnets.cli.detector_audit import (
     DETECTORS,
     audit_detector_file,
-    clean_scenes,
     is_detector,
     population_of_detectors,
     refuse_options,
+    scene_split,
+    test_references,
 )
 from badnets.cli.output import print_json, print_table, say
 from badnets.errors import InputError
@@ -106,7 +107,7 @@ def audit(
                 {"--convention": convention, "--budget": budget, "--early-stop": early_stop, "--certify": certify}
             )
             asked = DetectorOptions(alpha, tuple(skip or ()), settings)
-            found = audit_detector_file(weights, arch, clean_scenes(data, data_dir), population, asked, watch)
+            found = audit_detector_file(weights, arch, scene_split(data, data_dir).test, population, asked, watch)
         else:
             clean = clean_images(data, data_dir)
             model, declared, architecture = suspect(weights, arch, clean)
@@ -169,9 +170,10 @@ def population(
     if arch in DETECTORS:
         with stop_on_interrupt() as flag, limited_threads(1):
             watch = Watch(_saying(json=json), flag)
-            many = population_of_detectors(
-                arch, out, (data, data_dir), models, (images, epochs), settings if test else None, watch
-            )
+            scenes = scene_split(data, data_dir)
+            many = population_of_detectors(arch, out, scenes.train, models, (images, epochs, seed), watch)
+            if test:
+                test_references(many, scenes.test, settings, watch)
         _print_population(out, many.recipe, len(many), arch, json=json)
         return
     split = load(data, data_dir=data_dir)

@@ -65,12 +65,8 @@ def audit_detector_file(
     return audit_detector(model, clean, digest=digest, population=references, options=options, watch=watch)
 
 
-def clean_scenes(name: str, data_dir: Path | None) -> SceneSet:
-    """The half of a set of scenes that is kept for testing. Raises `InputError` if it is no set of scenes."""
-    return _split(name, data_dir).test
-
-
-def _split(name: str, data_dir: Path | None) -> SceneSplit:
+def scene_split(name: str, data_dir: Path | None) -> SceneSplit:
+    """A set of scenes. Raises `InputError` if it is none."""
     from badnets.data import load_scenes
     from badnets.data.scenes import is_scenes
 
@@ -82,29 +78,21 @@ def _split(name: str, data_dir: Path | None) -> SceneSplit:
 
 
 def population_of_detectors(
-    preset: str,
-    folder: Path,
-    data: tuple[str, Path | None],
-    models: int,
-    schedule: tuple[int, int | None],
-    settings: Settings | None,
-    watch: Watch,
+    preset: str, folder: Path, data: SceneSet, models: int, schedule: tuple[int, int | None, int], watch: Watch
 ) -> DetectorPopulation:
-    """Train clean reference detectors, and test them.
+    """Train clean reference detectors.
 
     Args:
         preset: tiny or zf.
         folder: where they are kept.
-        data: name of the clean scenes to train on, and where their files lie.
+        data: clean scenes to train on.
         models: how many there are to be.
-        schedule: scenes that each sees (0 for all), and epochs (None for the preset's).
-        settings: of the tests, whose seed is the population's; None tests nothing.
+        schedule: scenes that each sees (0 for all), epochs (None for the preset's), and seed.
         watch: who looks on.
 
     Raises:
         InputError: a preset that needs trained convolutions, or as `train_detector_population`.
     """
-    from badnets.audit.detector_cases import choose_scenes
     from badnets.audit.detector_population import DetectorRecipe, train_detector_population
     from badnets.models.detector_spec import detector_preset
     from badnets.training import DETECT_PRESETS
@@ -112,16 +100,18 @@ def population_of_detectors(
 
     if preset not in FROM_SCRATCH:
         raise InputError(f"{preset} starts from trained convolutions: a population is trained of tiny or zf only")
-    split = _split(*data)
-    train = replace(split.train, pictures=KeptPictures(split.train.pictures))
-    scenes, epochs = schedule
+    train = replace(data, pictures=KeptPictures(data.pictures))
+    scenes, epochs, seed = schedule
     spec = DETECT_PRESETS[preset] if epochs is None else replace(DETECT_PRESETS[preset], epochs=epochs)
-    seed = 0 if settings is None else settings.seed
     recipe = DetectorRecipe(detector_preset(preset, len(train.classes)), train.digest, train.name, scenes, spec, seed)
-    made = train_detector_population(folder, recipe, train, models, watch)
-    if settings is not None:
-        made.test(choose_scenes(split.test, settings), settings, watch)
-    return made
+    return train_detector_population(folder, recipe, train, models, watch)
+
+
+def test_references(population: DetectorPopulation, clean: SceneSet, settings: Settings, watch: Watch) -> None:
+    """Run the audit's tests on every reference, so that an audit finds their numbers there."""
+    from badnets.audit.detector_cases import choose_scenes
+
+    population.test(choose_scenes(clean, settings), settings, watch)
 
 
 def _read(weights: Path, arch: str | None, clean: SceneSet) -> tuple[Detector, str | None]:
