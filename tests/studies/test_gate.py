@@ -93,7 +93,7 @@ def test_schedules_of_suspects_are_drawn_by_the_references_rule_and_are_not_thei
     ours = [twin.train for _, _, twin in pairs(spec, split)]
     assert ours != theirs
     assert {one.optimizer for one in ours} == {one.optimizer for one in theirs} == {"adam", "sgd"}
-    assert {one.epochs for one in ours} == {one.epochs for one in theirs} == {10, 20, 40}
+    assert {one.epochs for one in ours} == {one.epochs for one in theirs} == {20, 40, 80}
 
 
 def test_the_whole_in_small_and_again(split: Split[Any], tmp_path: Path) -> None:

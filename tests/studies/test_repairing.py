@@ -81,7 +81,7 @@ def test_what_the_audit_recovered_is_unlearned(audited_again: list[Verdict]) -> 
     (moved,) = report.moved
     assert moved.before.value == 1
     assert moved.after.value <= repairing.MOVED
-    assert moved.before.total == 150
+    assert moved.before.total == 180
     assert report.relearned is not None
     assert isinstance(done.model, Planted)
     assert success(done.model, TEST) < 0.1

@@ -24,7 +24,7 @@ def gate(
     ] = 19,
     epochs: Annotated[
         int, typer.Option(min=1, help="Of the median model, reference or suspect; others have half to twice as many.")
-    ] = 20,
+    ] = 40,
     alpha: Annotated[float, typer.Option(help="How often a clean model may be refused.")] = 0.05,
     population: Annotated[
         Path | None, typer.Option(help="Folder of the reference models, made where it is not there; else in the run's.")

@@ -74,7 +74,7 @@ class GateSpec:
     seeds: tuple[int, ...] = (0,)
     attacks: tuple[str, ...] = ATTACKS
     references: int = 19
-    epochs: int = 20
+    epochs: int = 40
     alpha: float = 0.05
     settings: Settings = Settings()
     skip: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,6 @@ from badnets.audit.inversion_budget import Budget, Stage
 from badnets.audit.objectives import Objective, all_pairs, all_shifts, all_targets, untargeted
 from badnets.audit.verdict import Suspicion
 from badnets.data import ImageSet
-from badnets.defenses.repair.unlearning import Search
 from badnets.errors import InputError
 from badnets.poison import RandomTarget
 from badnets.triggers import Trigger
@@ -28,6 +27,10 @@ _MOST_PAIRS = 20
 _PAIRS = (Stage(25, 6), Stage(20, 12, keep=0.1))
 # What is found in a repaired copy is a remainder up to so many times the first size; beyond, it is a natural one.
 _REMAINDER = 3.0
+
+
+# A search for `UnlearnSpec`.
+Remainders = Callable[[nn.Module, ImageSet, int], list[Inverted]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +131,7 @@ def guess(model: nn.Module, clean: ImageSet, seed: int) -> Objective:
     return next(one for one in found if one.size <= _GENERAL * least).objective
 
 
-def remainders(objectives: Sequence[Objective], first: Sequence[Inverted], seed: int) -> Search:
+def remainders(objectives: Sequence[Objective], first: Sequence[Inverted], seed: int) -> Remainders:
     """A search of unlearning for what is left of these objectives' triggers in a repaired copy.
 
     Args:
