@@ -74,7 +74,9 @@ def test_changed_weights_are_seen_and_nothing_is_left_changed() -> None:
         before = layer(images)
         layer.weight.mul_(2)
         after = layer(images)
-    assert torch.allclose(after - layer.bias[:, None, None], 2 * (before - layer.bias[:, None, None]), atol=1e-5)
+    assert layer.bias is not None
+    bias = layer.bias[:, None, None]
+    assert torch.allclose(after - bias, 2 * (before - bias), atol=1e-5)
     assert layer.weight.is_contiguous()
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -94,13 +93,13 @@ class _FewChannels(torch.autograd.Function):
     """A convolution of stride 1 whose gradient goes to its images alone."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, images: Tensor, weight: Tensor, bias: Tensor | None, padding: Pair) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, padding: Pair) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(weight)
-        ctx.shape, ctx.padding = images.shape, padding  # type: ignore[attr-defined] - torch keeps what it is given
+        ctx.shape, ctx.padding = images.shape, padding
         return functional.conv2d(images, weight, bias, 1, padding)
 
     @staticmethod
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
         (weight,) = ctx.saved_tensors
         return images_slopes(slopes, weight, ctx.shape[2:], ctx.padding), None, None, None
 
