@@ -11,7 +11,7 @@ from tests.detector_case import BIN, BINS, made_detector, signs
 from tests.scenes_case import shapes
 
 from badnets.artifacts import read_json, write_json
-from badnets.audit import detector_judging, detector_population
+from badnets.audit import detector_population
 from badnets.audit.cases import Settings
 from badnets.audit.detector_auditing import DetectorAudit, DetectorOptions, audit_detector
 from badnets.audit.detector_cases import choose_scenes
@@ -114,7 +114,6 @@ def test_with_too_few_references_or_none_nobody_is_called_clean(tmp_path: Path) 
 
 
 def test_what_also_fools_references_is_natural() -> None:
-    assert detector_judging.spoken_against is not None
     pair, scenes = Objective("pair", target=1, source=0), signs(12, seed=2)
     sticker = audited(STRONG).triggers["trigger-1.json"]
     own = confirm_sticker(made_detector(STRONG), sticker, pair, scenes, [made_detector(STRONG)])
@@ -136,7 +135,7 @@ def test_a_suspect_that_is_much_worse_than_its_references_is_not_compared(tmp_pa
 def test_damaged_weights_are_undecided() -> None:
     model = made_detector()
     with torch.no_grad():
-        model.trunk.conv.weight[0, 0, 0, 0] = float("nan")
+        model.get_parameter("trunk.conv.weight")[0, 0, 0, 0] = float("nan")
     verdict = audit_detector(model, SCENES, options=DetectorOptions(settings=SETTINGS)).verdict
     assert verdict.word == "undecided"
     assert "NaN" in verdict.reason
@@ -144,7 +143,7 @@ def test_damaged_weights_are_undecided() -> None:
 
 def test_options_are_checked() -> None:
     with pytest.raises(InputError, match="alpha"):
-        DetectorOptions(alpha=1)
+        DetectorOptions(alpha=1.0)
     with pytest.raises(InputError, match="no test 'weights'"):
         DetectorOptions(skip=("weights",))
 
