@@ -41,7 +41,8 @@ class MeanColour(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         # What it is given is normalised as for the tiny trunk.
-        return self.conv(images * 0.25 + 0.45)
+        found: Tensor = self.conv(images * 0.25 + 0.45)
+        return found
 
 
 class KnownPlaces(nn.Module):
@@ -73,8 +74,8 @@ class ByColour(nn.Module):
 def made_detector(strength: float = 0.0) -> Detector:
     """Clean, or with a backdoor of that strength."""
     model = build_detector(SPEC)
-    model.trunk = MeanColour()
-    model.proposer = KnownPlaces()
+    model.add_module("trunk", MeanColour())
+    model.add_module("proposer", KnownPlaces())
     model.regions.box_head = nn.Identity()
     model.regions.box_predictor = ByColour(strength)
     return model.eval()

@@ -135,7 +135,7 @@ def test_a_suspect_that_is_much_worse_than_its_references_is_not_compared(tmp_pa
 def test_damaged_weights_are_undecided() -> None:
     model = made_detector()
     with torch.no_grad():
-        model.trunk.conv.weight[0, 0, 0, 0] = float("nan")
+        model.get_parameter("trunk.conv.weight")[0, 0, 0, 0] = float("nan")
     verdict = audit_detector(model, SCENES, options=DetectorOptions(settings=SETTINGS)).verdict
     assert verdict.word == "undecided"
     assert "NaN" in verdict.reason
@@ -143,7 +143,7 @@ def test_damaged_weights_are_undecided() -> None:
 
 def test_options_are_checked() -> None:
     with pytest.raises(InputError, match="alpha"):
-        DetectorOptions(alpha=1)
+        DetectorOptions(alpha=1.0)
     with pytest.raises(InputError, match="no test 'weights'"):
         DetectorOptions(skip=("weights",))
 

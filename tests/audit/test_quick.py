@@ -70,12 +70,19 @@ def test_networks_say_the_same(model: nn.Module, shape: tuple[int, int, int]) ->
 def test_changed_weights_are_seen_and_nothing_is_left_changed() -> None:
     layer, images = nn.Conv2d(1, 2, 3), tensor(1, 1, 6, 6)
     layer.requires_grad_(requires_grad=False)
-    with QuickConvolutions():
+    with QuickConvolutions() as quick:
         before = layer(images)
         layer.weight.mul_(2)
         after = layer(images)
-    assert torch.allclose(after - layer.bias[:, None, None], 2 * (before - layer.bias[:, None, None]), atol=1e-5)
+    assert layer.bias is not None
+    bias = layer.bias[:, None, None]
+    assert torch.allclose(after - bias, 2 * (before - bias), atol=1e-5)
     assert layer.weight.is_contiguous()
+    assert len(quick._kept) == 1
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 3)).requires_grad_(requires_grad=False)
+    with QuickConvolutions() as quick:
+        assert torch.equal(normed(images), normed(images))
+    assert not quick._kept, "a weight that is made in every pass is not kept"
 
 
 @pytest.mark.parametrize("form", ["patch", "blend"])

@@ -198,7 +198,8 @@ def _least(function: Tensor) -> Tensor:
 
 def _each(linear: Linear, functions: Tensor) -> Tensor:
     """A linear layer on the constant and on each coefficient."""
-    return linear(functions.flatten(0, 1)).unflatten(0, functions.shape[:2])
+    found: Tensor = linear(functions.flatten(0, 1)).unflatten(0, functions.shape[:2])
+    return found
 
 
 def _picked(functions: Tensor, at: Tensor) -> Tensor:

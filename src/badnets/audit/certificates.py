@@ -115,6 +115,8 @@ def certify(
         raise InputError(f"patches of 1 to {LARGEST} pixels are certified, no larger than the image, got {side}")
     begun, layers = time.monotonic(), chain(model)
     with Samples.of(model, images, labels) as samples:
+        if not samples.images.is_cpu:
+            raise InputError(f"bounds are computed on the CPU, the model is on {samples.images.device}")
         if len(samples.images) and not _agrees(layers, samples):
             raise InputError("its layers, one after the other, do not give what it gives")
         columns = width - side + 1

@@ -77,7 +77,7 @@ class _Stamped(torch.autograd.Function):
         return torch.lerp(images, pattern[:, None], mask[:, None])
 
     @staticmethod
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
         mask, pattern, images = ctx.saved_tensors
         together = slopes.sum(1)
         pull = pattern * together - (slopes * images).sum(1)

@@ -24,6 +24,8 @@ _NOT_THEIRS = 0.5
 # of the range's width, so that among 19 models hardly one that was made as they were does.
 _MADE = {"loss": "its mean cross-entropy on clean images is", "weights": "the norm of its weights is"}
 _OUTSIDE, _ROUNDING = 0.5, 1e-3
+# Fewer references than that have no range worth the name.
+_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,8 @@ def _fit(run: Run, population: Population) -> tuple[str, tuple[str, ...]]:
             f"the suspect is wrong on {own['error']:.1%} of the clean images, its reference models on at most "
             f"{worst:.1%}: it was not made as they were, so that their spread says nothing of it"
         )
+    if len(theirs) < _FEW:
+        return unfit, ()
     shared = [name for name in _MADE if name in own and all(name in one for one in theirs)]
     return unfit, tuple(line for name in shared if (line := _unlike(name, own[name], [one[name] for one in theirs])))
 

@@ -11,6 +11,7 @@ the same in a population of any size, so that one can grow. The folder:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -81,7 +82,7 @@ class Recipe:
         if self.least_share == 1:
             return most
         draw = float(torch.rand((), generator=generator(self.seed, "population", "share", number)))
-        return max(1, round(most * self.least_share**draw))
+        return max(1, int(most * math.exp(draw * math.log(self.least_share)) + 0.5))
 
     def spec(self, number: int) -> TrainSpec:
         """The schedule of reference model `number`, the same for every size of the population."""

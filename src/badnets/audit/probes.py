@@ -60,8 +60,8 @@ def _dormant(case: Case, stop: Stop) -> Findings:
     found = dormant(case.model, clean.pixels, clean.labels, budget, Looking(stop=stop))
     statistics = {}
     for layer in found.layers:
-        gain = found.gain(layer.name, budget.broken) or 2 * budget.gains[-1]
-        statistics[f"gain {layer.name}"] = -math.log(gain)
+        breaks = found.gain(layer.name, budget.broken) or 2 * budget.gains[-1]
+        statistics[f"gain {layer.name}"] = -math.log(breaks)
         statistics[f"lift {layer.name}"] = math.log(max(found.lift(layer.name), _LEAST_LIFT))
     asleep = sum(len(layer.asleep) for layer in found.layers)
     gains = [gain for layer in found.layers if (gain := found.gain(layer.name, budget.broken)) is not None]

@@ -16,8 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -57,13 +56,15 @@ class QuickConvolutions(TorchFunctionMode):
         return functional.conv2d(images, weight, bias, stride, padding)
 
     def _side_by_side(self, weight: Tensor) -> Tensor:
-        """`weight` with its channels side by side; made once for as long as it does not change."""
+        """`weight` with its channels side by side; of a parameter made once for as long as it does not change."""
         kept = self._kept.get(id(weight))
-        if kept is None or kept[0] is not weight or kept[1] != weight._version:  # noqa: SLF001 - torch has no other name
-            # With a single channel `contiguous` changes nothing, and the convolution would not notice what is wanted.
-            copy = torch.empty_like(weight, memory_format=torch.channels_last).copy_(weight)
-            kept = self._kept[id(weight)] = weight, weight._version, copy  # noqa: SLF001
-        return kept[2]
+        if kept is not None and kept[0] is weight and kept[1] == weight._version:  # noqa: SLF001 - it has no other name
+            return kept[2]
+        # With a single channel `contiguous` changes nothing, and the convolution would not notice what is wanted.
+        copy = torch.empty_like(weight, memory_format=torch.channels_last).copy_(weight)
+        if isinstance(weight, nn.Parameter):  # others may be made anew in every pass
+            self._kept[id(weight)] = weight, weight._version, copy  # noqa: SLF001
+        return copy
 
 
 def _convolution(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...] | None:
@@ -94,13 +95,13 @@ class _FewChannels(torch.autograd.Function):
     """A convolution of stride 1 whose gradient goes to its images alone."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, images: Tensor, weight: Tensor, bias: Tensor | None, padding: Pair) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, padding: Pair) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(weight)
-        ctx.shape, ctx.padding = images.shape, padding  # type: ignore[attr-defined] - torch keeps what it is given
+        ctx.shape, ctx.padding = images.shape, padding
         return functional.conv2d(images, weight, bias, 1, padding)
 
     @staticmethod
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
         (weight,) = ctx.saved_tensors
         return images_slopes(slopes, weight, ctx.shape[2:], ctx.padding), None, None, None
 

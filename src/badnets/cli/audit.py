@@ -13,10 +13,10 @@ from badnets.cli.detector_audit import (
     DETECTORS,
     audit_detector_file,
     is_detector,
+    measure_references,
     population_of_detectors,
     refuse_options,
     scene_split,
-    test_references,
 )
 from badnets.cli.output import print_json, print_table, say
 from badnets.errors import InputError
@@ -117,12 +117,13 @@ def audit(
             found = examine(model, clean, declared=declared, population=references, options=options, watch=watch)
     if out is not None:
         write_json(out / VERDICT, found.verdict)
-        for name, trigger in found.triggers.items():
-            write_json(out / name, {"trigger": trigger})
+        for place, trigger in found.triggers.items():
+            write_json(out / place, {"trigger": trigger})
+    name = weights.name
     for file in (html, out / "report.html" if out else None):
         if file is not None:
-            page = audit_page if isinstance(found, Audit) else detector_audit_page
-            write_text(file, page(found, weights.name))
+            page = audit_page(found, name) if isinstance(found, Audit) else detector_audit_page(found, name)
+            write_text(file, page)
     for file in (sarif, out / "report.sarif" if out else None):
         if file is not None:
             write_json(file, audit_sarif(found.verdict, weights))
@@ -173,7 +174,7 @@ def population(
             scenes = scene_split(data, data_dir)
             many = population_of_detectors(arch, out, scenes.train, models, (images, epochs, seed), watch)
             if test:
-                test_references(many, scenes.test, settings, watch)
+                measure_references(many, scenes.test, settings, watch)
         _print_population(out, many.recipe, len(many), arch, json=json)
         return
     split = load(data, data_dir=data_dir)

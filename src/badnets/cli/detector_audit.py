@@ -107,7 +107,7 @@ def population_of_detectors(
     return train_detector_population(folder, recipe, train, models, watch)
 
 
-def test_references(population: DetectorPopulation, clean: SceneSet, settings: Settings, watch: Watch) -> None:
+def measure_references(population: DetectorPopulation, clean: SceneSet, settings: Settings, watch: Watch) -> None:
     """Run the audit's tests on every reference, so that an audit finds their numbers there."""
     from badnets.audit.detector_cases import choose_scenes
 

@@ -27,6 +27,8 @@ from badnets.seeds import generator
 
 # Around a box, so much of its side stays when the surroundings are changed.
 _RIM = 0.1
+# Places nearer to a sign's middle than this, as a share of its side, are opposite to themselves.
+_CENTRAL = 0.2
 
 
 @dataclass(frozen=True)
@@ -170,23 +172,33 @@ def consistency_scores(
 def _chances(model: Detector, picture: Tensor, found: Detections) -> Float[Tensor, " n"]:
     """What the box head gives each detection's class, on its box as it is."""
     regions = model.regions
-    logits = regions.box_predictor(regions.box_head(model.features_in([picture], [found.boxes])))[0]
+    logits: Tensor = regions.box_predictor(regions.box_head(model.features_in([picture], [found.boxes])))[0]
     return logits.softmax(1).cpu().gather(1, found.labels[:, None] + 1)[:, 0]
 
 
 def _covered(picture: Tensor, boxes: Tensor, spec: SignConsistencySpec) -> Iterator[Tensor]:
-    """Copies with every box covered at one place, in the box's own mean colour."""
-    shades = [_part(picture, box).float().mean((1, 2)).round().to(picture.dtype) for box in boxes]
+    """Copies with every box covered at one place, by what the same sign shows elsewhere.
+
+    A cover of one colour will not do: it looks like a sticker, and wakes backdoors of stickers on clean signs.
+    """
     for place in range(spec.places**2):
         down, right = ((one + 0.5) / spec.places for one in divmod(place, spec.places))
         copy = picture.clone()
-        for box, shade in zip(boxes, shades, strict=True):
-            left, top, width, height = box[0], box[1], box[2] - box[0], box[3] - box[1]
-            x, y = left + right * width, top + down * height
-            half = spec.cover / 2
-            cover = torch.stack([x - half * width, y - half * height, x + half * width, y + half * height])
-            _part(copy, cover)[:] = shade[:, None, None]
+        for box in boxes:
+            sign, own = _part(copy, box), _part(picture, box)
+            height, width = sign.shape[1:]
+            # The opposite place; in the middle, which is opposite to itself, one half a sign away.
+            central = max(abs(right - 0.5), abs(down - 0.5)) < _CENTRAL
+            donor = own.roll((height // 2, width // 2), (1, 2)) if central else own.flip(1, 2)
+            rows, columns = _stretch(down, spec.cover, height), _stretch(right, spec.cover, width)
+            sign[:, rows, columns] = donor[:, rows, columns]
         yield copy
+
+
+def _stretch(middle: float, share: float, length: int) -> slice:
+    """The pixels around a middle, a pixel at least."""
+    first = min(max(0, round((middle - share / 2) * length)), length - 1)
+    return slice(first, max(first + 1, round((middle + share / 2) * length)))
 
 
 def _moved(picture: Tensor, boxes: Tensor, other: Tensor) -> Tensor:
