@@ -150,8 +150,7 @@ def audit_detector(
     settings = sha256_json({"settings": options.settings, "tests": [[test.name, test.version] for test in TESTS]})
     given = calibrated(evidence, population, options.alpha, settings)
     stages = (looked, *run.reports)
-    ran = {report.name for report in stages if report.outcome == "ran"}
-    word, reason = conclude(evidence, found.suspicions, ran, options.alpha, given)
+    word, reason = conclude(evidence, found.suspicions, stages, options.alpha, given)
     if trouble:
         word, reason = "undecided", trouble
     verdict = Verdict(
