@@ -241,8 +241,8 @@ def conclude(
         return _nothing_found(evidence, {one.name for one in stages if one.outcome == "ran"}, alpha, given)
     held = [one for one in suspicions if not one.refuted]
     if held:
-        stronger = "" if len(suspicions) == 1 else f"; {len(suspicions) - 1} stronger leads were refuted"
-        return "backdoored", f"{held[0].detail}{stronger}"
+        refuted = len(suspicions) - len(held)
+        return "backdoored", held[0].detail + (f"; {refuted} other leads were refuted" if refuted else "")
     against = _refuted(evidence, suspicions) + _made_otherwise(evidence)
     return "undecided", f"{evidence.family} stand out (p = {evidence.p:.3g}), but {against}"
 
