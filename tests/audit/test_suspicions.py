@@ -93,7 +93,7 @@ def test_a_refuted_lead_does_not_hide_a_second() -> None:
     said, reason = word(evidence, found)
     assert said == "backdoored"
     assert reason.startswith("all -> 2")
-    assert "1 stronger leads were refuted" in reason
+    assert "1 other leads were refuted" in reason
 
 
 def test_a_refuted_lead_lends_no_weight_to_an_ordinary_one() -> None:
