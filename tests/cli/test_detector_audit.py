@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from tests.cli.conftest import Call, Outcome
-from tests.data.scenes.formats import sound, write_coco
+from tests.detector_case import signs
 
 from badnets.audit.verdict import read_verdict
 from badnets.data import load_scenes
@@ -19,10 +20,29 @@ from badnets.training import DetectTrainSpec, Session
 from badnets.training.detect import fit_detector
 
 
+def write_scenes(root: Path) -> None:
+    """Scenes with large signs of three classes, as COCO has them."""
+    (root / "annotations").mkdir(parents=True)
+    (root / "images").mkdir()
+    for half, scenes in (("train", signs(6)), ("test", signs(6, seed=1))):
+        images: list[dict[str, object]] = []
+        marks: list[dict[str, object]] = []
+        for row, (picture, marked) in enumerate(scenes):
+            name = f"{half}{row}.png"
+            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(root / "images" / name)
+            images.append({"id": row, "file_name": name, "height": picture.shape[1], "width": picture.shape[2]})
+            for box, label in zip(marked.boxes.tolist(), marked.labels.tolist(), strict=True):
+                sides = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+                marks.append({"id": len(marks), "image_id": row, "category_id": label, "iscrowd": 0, "bbox": sides})
+        classes = [{"id": number, "name": name} for number, name in enumerate(scenes.classes)]
+        whole = {"images": images, "annotations": marks, "categories": classes}
+        (root / "annotations" / f"{half}.json").write_text(json.dumps(whole))
+
+
 @pytest.fixture
 def supplied(tmp_path: Path) -> Path:
     """A folder as a supplier sends it: a detector with its card, and scenes of its classes."""
-    write_coco(tmp_path / "mine", sound(8))
+    write_scenes(tmp_path / "mine")
     train = load_scenes(f"coco:{tmp_path / 'mine'}").train
     made = build_detector(DetectorSpec(classes=len(train.classes)))
     fit_detector(made, train, DetectTrainSpec(epochs=1), session=Session(tmp_path / "model"))
@@ -37,7 +57,7 @@ def refused(outcome: Outcome, *words: str) -> None:
 
 
 def test_a_detector_is_recognised_by_its_card_and_audited(badnets: Call, supplied: Path) -> None:
-    done = badnets("audit", "model", "--data", "coco:mine", "--samples", 4, "--out", "out", "--json")
+    done = badnets("audit", "model", "--data", "coco:mine", "--samples", 3, "--out", "out", "--json")
     assert done.code in (1, 2), done.err
     verdict = json.loads(done.out)
     assert verdict["model"]["architecture"] == "Faster R-CNN on tiny"
@@ -55,7 +75,7 @@ def test_by_name_and_beside_references(badnets: Call, supplied: Path) -> None:
     assert json.loads(made.out)["models"] == 2
     weights = supplied / "model" / "model.safetensors"
     weights.rename(supplied / "bare.safetensors")
-    done = badnets("audit", "bare.safetensors", "--arch", "tiny", "--data", "coco:mine", "--samples", 4,
+    done = badnets("audit", "bare.safetensors", "--arch", "tiny", "--data", "coco:mine", "--samples", 3,
                    "--population", "refs")  # fmt: skip
     assert done.code == 2, done.err
     assert done.out.startswith("undecided")
