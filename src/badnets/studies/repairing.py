@@ -34,7 +34,7 @@ from badnets.triggers import Trigger
 
 # Of held-out images, what a recovered trigger may still move in a repaired model.
 MOVED = 0.1
-# The repair without a trigger that costs a clean model least, by our own measurements.
+# Without a trigger: about half a point is what it costs a clean model. Fine-pruning removes more, and costs more.
 TRIGGER_FREE = "ft-sam"
 _JUDGES = 2000
 _SUSPECTED, _BESIDE = 3, 0.5
