@@ -126,7 +126,7 @@ def suspicions(
         stickers[file] = lead.sticker
         stage = next(test for test, one in findings.items() if family in one.statistics)
         found.append(_suspicion(stage, lead, evidence.deviations[family][name], tried, file))
-    return FoundStickers(tuple(sorted(found, key=lambda one: bool(spoken_against(one)))), stickers)
+    return FoundStickers(_ordered(found), stickers)
 
 
 def calibrated(evidence: Evidence, population: DetectorPopulation | None, alpha: float, settings: str) -> Calibration:
@@ -173,6 +173,17 @@ def _leads(findings: Mapping[str, DetectorFindings], evidence: Evidence) -> list
         return family == "margins", -evidence.deviations[family][name]
 
     return sorted(known, key=order)[:_MOST]
+
+
+def _ordered(found: list[Suspicion]) -> tuple[Suspicion, ...]:
+    """Those that the trial refutes last; of several stickers for the same classes the best confirmed one first."""
+    classes = [(one.mapping, one.sources, one.target) for one in found]
+
+    def key(one: Suspicion) -> tuple[bool, int, float]:
+        low = 0.0 if one.reach is None else one.reach.low
+        return bool(spoken_against(one)), classes.index((one.mapping, one.sources, one.target)), -low
+
+    return tuple(sorted(found, key=key))
 
 
 def _suspicion(stage: str, lead: StickerLead, z: float, tried: StickerConfirmation, file: str) -> Suspicion:
