@@ -11,7 +11,7 @@ from tests.detector_case import BIN, BINS, made_detector, signs
 from tests.scenes_case import shapes
 
 from badnets.artifacts import read_json, write_json
-from badnets.audit import detector_population
+from badnets.audit import detector_judging, detector_population
 from badnets.audit.cases import Settings
 from badnets.audit.detector_auditing import DetectorAudit, DetectorOptions, audit_detector
 from badnets.audit.detector_cases import choose_scenes
@@ -25,8 +25,9 @@ from badnets.audit.detector_population import (
 )
 from badnets.audit.objectives import Objective
 from badnets.audit.stages import Watch
-from badnets.audit.verdict import read_verdict
+from badnets.audit.verdict import Reach, Suspicion, read_verdict
 from badnets.errors import InputError, Stopped
+from badnets.metrics import Rate
 from badnets.models.detector import Detector, build_detector
 from badnets.models.detector_spec import DetectorSpec
 from badnets.report.detector_audit import detector_audit_page
@@ -111,6 +112,15 @@ def test_with_too_few_references_or_none_nobody_is_called_clean(tmp_path: Path) 
     assert "uncalibrated" in alone.reason
     part = audited(0, MadeUp(tmp_path, RECIPE, (-2, -1, 1, 2)), skip=("pairs",)).verdict
     assert part.word == "undecided"
+
+
+def test_of_several_stickers_for_the_same_classes_the_best_confirmed_comes_first() -> None:
+    def suspicion(target: int, count: int) -> Suspicion:
+        rate = Rate.of(count, 16)
+        return Suspicion("pairs", "pairs", "", 9.0, target, (0,), reach=Reach(count, 16, rate.low, rate.high))
+
+    weak, strong, other, refuted = suspicion(1, 12), suspicion(1, 15), suspicion(2, 16), suspicion(0, 1)
+    assert detector_judging._ordered([refuted, weak, other, strong]) == (strong, weak, other, refuted)
 
 
 def test_what_also_fools_references_is_natural() -> None:

@@ -137,7 +137,7 @@ def audit_detector(
     begun = time.monotonic()
     structure = inspect(model)
     trouble = "; ".join(structure.unsound)
-    looked = StageReport("structure", "ran", trouble or "every tensor is there, of its shape, and a number", _since(begun))
+    looked = StageReport("structure", "ran", trouble or "all weights are there, and finite", _since(begun))
     run = _Run(detector_case(model, chosen, options.settings), options, watch)
     error: float | None = None
     if trouble:

@@ -130,7 +130,7 @@ def suspicions(
         if not one.refuted and evidence.how != "conformal" and tried.success.low < WORKS:
             one = replace(one, refuted="it is uncalibrated, and held-out scenes did not confirm it")
         found.append(one)
-    return FoundStickers(tuple(sorted(found, key=lambda one: bool(one.refuted))), stickers)
+    return FoundStickers(_ordered(found), stickers)
 
 
 def calibrated(evidence: Evidence, population: DetectorPopulation | None, alpha: float, settings: str) -> Calibration:
@@ -177,6 +177,17 @@ def _leads(findings: Mapping[str, DetectorFindings], evidence: Evidence) -> list
         return family == "margins", -evidence.deviations[family][name]
 
     return sorted(known, key=order)[:_MOST]
+
+
+def _ordered(found: list[Suspicion]) -> tuple[Suspicion, ...]:
+    """Those that the trial refutes last; of several stickers for the same classes the best confirmed one first."""
+    classes = [(one.mapping, one.sources, one.target) for one in found]
+
+    def key(one: Suspicion) -> tuple[bool, int, float]:
+        low = 0.0 if one.reach is None else one.reach.low
+        return bool(one.refuted), classes.index((one.mapping, one.sources, one.target)), -low
+
+    return tuple(sorted(found, key=key))
 
 
 def _suspicion(stage: str, lead: StickerLead, z: float, tried: StickerConfirmation, file: str) -> Suspicion:

@@ -102,7 +102,7 @@ def audit(
     found: Audit | DetectorAudit
     with stop_on_interrupt() as flag, limited_threads(1):
         watch = Watch(_saying(json=json), flag)
-        if is_detector(weights, arch):
+        if is_detector(weights, arch, data):
             refuse_options(
                 {"--convention": convention, "--budget": budget, "--early-stop": early_stop, "--certify": certify}
             )

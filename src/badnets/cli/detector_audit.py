@@ -25,12 +25,14 @@ FROM_SCRATCH = ("tiny", "zf")
 _ONLY_CLASSIFIERS = ("--convention", "--budget", "--early-stop", "--certify")
 
 
-def is_detector(weights: Path, arch: str | None) -> bool:
+def is_detector(weights: Path, arch: str | None, data: str) -> bool:
     """Whether a file is to be audited as a detector: by its folder's card, or by the name of the architecture.
 
     Raises:
         DataError: the card is damaged.
+        InputError: neither says what it is, and the data are street scenes.
     """
+    from badnets.data.scenes import is_scenes
     from badnets.models.detector_spec import DetectorSpec
     from badnets.training.checkpoint import WEIGHTS, read_card
 
@@ -38,6 +40,8 @@ def is_detector(weights: Path, arch: str | None) -> bool:
         return arch in DETECTORS
     folder = weights.parent if weights.name == WEIGHTS else weights
     card = read_card(folder) if folder.is_dir() else None
+    if card is None and is_scenes(data):
+        raise InputError(f"{weights} does not say which detector it is: name it with --arch ({', '.join(DETECTORS)})")
     return card is not None and isinstance(card.job.model, DetectorSpec)
 
 

@@ -33,6 +33,9 @@ _CENTRAL = 0.2
 class SignConsistencySpec:
     """How signs are looked at.
 
+    A sticker of s of the sign's side is hidden whole by one of the covers, wherever it is, if cover >= s + 1 / places.
+    Half a sticker may be enough to keep the class.
+
     Attributes:
         places: a sign is covered at places x places places, one after the other.
         cover: side of what covers it, as a share of the sign's.
