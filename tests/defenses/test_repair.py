@@ -13,6 +13,7 @@ import torch
 from tests.defenses.planted import BACKDOOR, TARGET, Planted, quadrants, right, success
 from torch import Tensor, nn
 
+from badnets.data import ImageSet
 from badnets.defenses import REPAIRS
 from badnets.defenses.clean import divided
 from badnets.defenses.repair import (
@@ -35,6 +36,7 @@ from badnets.defenses.repair import (
 from badnets.defenses.repair.clp import lipschitz_bounds
 from badnets.defenses.repair.ft_sam import worst_offsets
 from badnets.defenses.repair.norms import convolutions_before
+from badnets.defenses.repair.unlearning import _filled, _Stamp
 from badnets.errors import InputError, Stopped
 from badnets.metrics import Rate
 from badnets.models import ModelSpec, build
@@ -196,6 +198,40 @@ def test_unlearning_reaches_beyond_what_was_recovered() -> None:
         unlearning(Planted(), CLEAN)
 
 
+def test_the_place_of_a_small_trigger_is_filled_and_nothing_else() -> None:
+    grey = ImageSet(torch.full((6, 1, 28, 28), 100, dtype=torch.uint8), torch.arange(6) % 4, tuple("abcd"), "grey")
+    stamp = _Stamp.of(Guess(), grey)
+    assert stamp.region is not None
+    assert {tuple(place) for place in stamp.region[0, 0].nonzero().tolist()} == {
+        (row, column) for row in (26, 27) for column in (25, 26, 27)
+    }
+    pixels = grey.images.float().expand(-1, 3, -1, -1) / 255
+    torch.manual_seed(0)
+    filled = _filled(pixels.repeat(40, 1, 1, 1), stamp.region)
+    changed = (filled != 100 / 255).any(0)
+    assert torch.equal(changed.any(0), stamp.region[0, 0] > 0)
+    assert set(filled[filled != 100 / 255].tolist()) == {0.0, 1.0}
+    assert _Stamp.of(Guess(), CLEAN).region is None  # two pixels of 8x8, and those around them: too much of it
+
+
+def test_more_is_searched_for_between_rounds() -> None:
+    asked: list[int] = []
+
+    def search(model: nn.Module, images: ImageSet, number: int) -> list[Recovered]:
+        assert len(images) == 96  # what is held out judges
+        assert isinstance(model, Planted)
+        asked.append(number)
+        return [Guess()] if number < 2 else []
+
+    spec = UnlearnSpec((Guess(),), train=replace(SHORT, epochs=3), search=search, rounds=4)
+    done = unlearning(Planted(), CLEAN, spec).done
+    assert asked == [1, 2]
+    assert done[1:] == (
+        "9 steps on 96 clean images", "6 steps on 96 clean images", "nothing more was found in the repaired copy",
+    )  # fmt: skip
+    assert unlearning(Planted(), CLEAN, replace(spec, search=None)).done[1:] == done[1:2]
+
+
 def test_clp_silences_the_channel_that_stretches() -> None:
     model = Planted(normed=True)
     assert success(model, TEST) == 1
@@ -303,6 +339,8 @@ def test_parts_are_drawn_by_class(share: float, count: int) -> None:
     [
         lambda: FinePruneSpec(loss=2.0),
         lambda: UnlearnSpec(stamped=-1.0),
+        lambda: UnlearnSpec(filled=2.0),
+        lambda: UnlearnSpec(rounds=0),
         lambda: FtSamSpec(0.0),
         lambda: AnpSpec(steps=0),
         lambda: AnpSpec(budget=0.0),
