@@ -12,7 +12,7 @@ from badnets.errors import InputError
 
 STRONG = 1500.0
 # The sticker is a sixth of a sign: some cover hides all of it, see there.
-SPEC = SignConsistencySpec(places=6, cover=0.34, false_rejections=0.1)
+SPEC = SignConsistencySpec(false_rejections=0.1)
 
 
 def stamped(scenes: SceneSet) -> SceneSet:

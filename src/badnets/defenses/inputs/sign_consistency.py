@@ -2,7 +2,7 @@
 
 After TRACE (Zhang et al., CVPR 2025), which looks at how steady boxes are under small patches and other backgrounds. A
 sign whose class hangs on a sticker gets its own class back as soon as something covers the sticker; a clean sign keeps
-its class, whichever quarter of a side is hidden. Two things were found on detectors of our own and decided the rest: a
+its class, whichever third of a side is hidden. Two things were found on detectors of our own and decided the rest: a
 cover of one colour looks like a sticker and wakes backdoors on clean signs, so that a cover shows what the same sign
 shows elsewhere; and other surroundings said little (the class of a sign hardly hangs on them), so they are left out.
 """
@@ -46,8 +46,8 @@ class SignConsistencySpec:
         InputError: a value outside its range.
     """
 
-    places: int = 4
-    cover: float = 0.27
+    places: int = 6
+    cover: float = 0.34
     least_score: float = 0.5
     false_rejections: float = 0.05
 
