@@ -117,7 +117,8 @@ def test_with_too_few_references_or_none_nobody_is_called_clean(tmp_path: Path) 
 def test_of_several_stickers_for_the_same_classes_the_best_confirmed_comes_first() -> None:
     def suspicion(target: int, count: int) -> Suspicion:
         rate = Rate.of(count, 16)
-        return Suspicion("pairs", "pairs", "", 9.0, target, (0,), reach=Reach(count, 16, rate.low, rate.high))
+        reach = Reach(count, 16, rate.low, rate.high)
+        return Suspicion("pairs", "pairs", "", 9.0, target, (0,), reach=reach, refuted="" if count > 1 else "it fails")
 
     weak, strong, other, refuted = suspicion(1, 12), suspicion(1, 15), suspicion(2, 16), suspicion(0, 1)
     assert detector_judging._ordered([refuted, weak, other, strong]) == (strong, weak, other, refuted)
