@@ -29,6 +29,7 @@ from badnets.studies.claims import claim
 from badnets.studies.queue import Assignment, Data, Kind, Observer, Place, carried_out_once, carry_out_all
 from badnets.studies.results import DataNote
 from badnets.studies.runner import run_cells
+from badnets.studies.single import Single
 from badnets.studies.zoo import Animal, Half, ZooSpec, animals, works
 from badnets.training import load_model
 from badnets.training.tasks import Hooks, Images
@@ -69,14 +70,7 @@ class BenchSpec:
 
 
 @dataclass(frozen=True)
-class Once:
-    """What is done once has one epoch."""
-
-    epochs: int = 1
-
-
-@dataclass(frozen=True)
-class AuditCell:
+class AuditCell(Single):
     """One audit, or one reference model's part of its calibration, as the queue takes it.
 
     Attributes:
@@ -95,35 +89,16 @@ class AuditCell:
     population: Population = field(compare=False)
     reference: int | None = None
     seed: int = 0
-    train: Once = Once()
-
-    @property
-    def start(self) -> None:
-        """It starts from no other cell."""
-        return
-
-    @property
-    def pretrained(self) -> None:
-        """It starts from no weights."""
-        return
 
     @property
     def label(self) -> str:
         """Its name."""
         return self.name
 
-    @property
-    def apart(self) -> str:
-        """Nothing else tells it from others."""
-        return ""
-
     def key(self, data: str) -> str:
         """SHA-256 over model, options, references and images."""
-        rest = [self.options, self.population.recipe.key, len(self.population), self.reference, data]
+        rest = [self.options, self.population.recipe.key, self.population.numbers, self.reference, data]
         return sha256_json([self.model, *rest])
-
-    def check(self, classes: int) -> None:
-        """Whatever the audit refuses, it says itself."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from badnets.studies.defenses import Defended, FilterFigure, RepairFigure, filte
 from badnets.studies.queue import Assignment, Data, Kind, Observer, Place, carried_out_once, carry_out_all
 from badnets.studies.results import DataNote
 from badnets.studies.runner import run_cells
+from badnets.studies.single import Single
 from badnets.training import TrainSpec, load_model
 from badnets.training.tasks import Hooks, Images
 from badnets.triggers import Pattern
@@ -76,14 +77,7 @@ class DefensesSpec:
 
 
 @dataclass(frozen=True)
-class Once:
-    """What is done once has one epoch."""
-
-    epochs: int = 1
-
-
-@dataclass(frozen=True)
-class DefenseCell:
+class DefenseCell(Single):
     """One defense (or all filters of a kind) on one model, as the queue takes it.
 
     Attributes:
@@ -101,7 +95,6 @@ class DefenseCell:
     clean: int
     suspect: int
     home: Path = field(compare=False)
-    train: Once = Once()
 
     @property
     def seed(self) -> int:
@@ -109,31 +102,13 @@ class DefenseCell:
         return self.trained.seed
 
     @property
-    def start(self) -> None:
-        """It starts from no other cell of its queue."""
-        return
-
-    @property
-    def pretrained(self) -> None:
-        """It starts from no weights."""
-        return
-
-    @property
     def label(self) -> str:
         """Defense and model."""
         return f"{self.what}-on-{self.trained.label}"
 
-    @property
-    def apart(self) -> str:
-        """Nothing else tells it from others."""
-        return ""
-
     def key(self, data: str) -> str:
         """SHA-256 over model, defense and images."""
         return sha256_json([self.what, self.weights, self.trained, self.clean, self.suspect, data])
-
-    def check(self, classes: int) -> None:
-        """The model's cell was checked before it was trained."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from badnets.audit.stages import Watch
 from badnets.audit.verdict import Verdict
 from badnets.errors import DataError
 from badnets.models import ModelSpec, build
-from badnets.studies.audit_bench import Once
 from badnets.studies.queue import Assignment, carried_out_once
+from badnets.studies.single import Single
 from badnets.supply.gate.admitted import NotAdmitted
 from badnets.supply.gate.evidence import AuditEvidence
 from badnets.supply.gate.examine import Extras
@@ -64,7 +64,7 @@ class House:
 
 
 @dataclass(frozen=True)
-class GateCell:
+class GateCell(Single):
     """One model to be judged.
 
     Attributes:
@@ -85,35 +85,16 @@ class GateCell:
     house: House = field(compare=False)
     population: Population = field(compare=False)
     seed: int = 0
-    train: Once = field(default_factory=Once)
-
-    @property
-    def start(self) -> None:
-        """It starts from no other cell."""
-        return
-
-    @property
-    def pretrained(self) -> None:
-        """It starts from no weights."""
-        return
 
     @property
     def label(self) -> str:
         """Its name."""
         return self.name
 
-    @property
-    def apart(self) -> str:
-        """Nothing else tells it from others."""
-        return ""
-
     def key(self, data: str) -> str:
         """SHA-256 over model, options, policy, references and images."""
         references = [self.population.recipe.key, *self.population.numbers]
         return sha256_json([self.name, self.model, self.options, self.policy, references, data])
-
-    def check(self, classes: int) -> None:
-        """Whatever the audit refuses, it says itself."""
 
 
 @dataclass(frozen=True)
