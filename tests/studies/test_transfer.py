@@ -271,5 +271,7 @@ def test_presets() -> None:
     spec = preset("zf", 3)
     assert (spec.detector.backbone, spec.retrain.optimizer, spec.retrain.frozen) == ("zf", "momentum", ())
     assert preset("tiny", 4, epochs=2).retrain.epochs == 2
+    assert preset("squeezenet", 3).train.frozen
+    assert preset("squeezenet", 3).retrain.frozen == ()
     with pytest.raises(InputError, match="unknown detector"):
         preset("resnet", 3)

@@ -17,12 +17,13 @@ from badnets.errors import CheckpointError, InputError, Stopped
 from badnets.metrics.detector_result import SignAttack, evaluate_detector
 from badnets.models import plans_of
 from badnets.models.detector import Detector, build_detector, with_new_head
-from badnets.models.detector_spec import DetectorSpec
+from badnets.models.detector_spec import PRESETS, DetectorSpec
 from badnets.seeds import generator
 from badnets.training import Progress, Session, load_model, read_card, weights_digest
 from badnets.training.checkpoint import CARD, PROGRESS, WEIGHTS
 from badnets.training.detect import fit_detector, load_detector
 from badnets.training.detect_spec import DETECT_PRESETS, DetectTrainSpec, SceneAugment
+from badnets.training.loop import frozen
 from badnets.training.scene_batches import KeptPictures, SceneBatches, augment_scene
 
 SMALL = DetectorSpec(
@@ -264,3 +265,15 @@ def test_the_rate_rises_and_falls() -> None:
 @pytest.mark.parametrize("name", DETECT_PRESETS)
 def test_presets_survive_their_json(name: str) -> None:
     assert parse_json(DetectTrainSpec, canonical_json(DETECT_PRESETS[name]), "test") == DETECT_PRESETS[name]
+
+
+@pytest.mark.parametrize("name", DETECT_PRESETS)
+def test_what_a_preset_freezes_is_there_and_is_not_all(name: str) -> None:
+    with torch.device("meta"):
+        trunk = Detector(PRESETS[name]).trunk
+    with frozen(trunk, tuple(part.removeprefix("trunk.") for part in DETECT_PRESETS[name].frozen)):
+        learning = [parameter.requires_grad for parameter in trunk.parameters()]
+    # A frozen stem comes before all that learns, so that no gradient has to pass it.
+    assert learning == sorted(learning)
+    assert any(learning)
+    assert all(learning) == (name != "squeezenet")

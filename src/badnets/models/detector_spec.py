@@ -128,7 +128,7 @@ PRESETS: dict[str, DetectorSpec] = {
         before_suppression=(1000, 600),
         after_suppression=(200, 100),
         bins=7,
-        region_samples=64,
+        region_samples=32,
         object_share=0.25,
     ),
     "mobilenet": DetectorSpec(
@@ -140,7 +140,7 @@ PRESETS: dict[str, DetectorSpec] = {
         before_suppression=(1000, 600),
         after_suppression=(200, 100),
         bins=7,
-        region_samples=64,
+        region_samples=32,
         object_share=0.25,
     ),
 }

@@ -219,7 +219,8 @@ def preset(name: str, classes: int, *, epochs: int | None = None) -> SignTransfe
         InputError: no such settings, or less than one epoch.
     """
     detector, train = detector_preset(name, classes), DETECT_PRESETS[name]
-    retrain = replace(train, epochs=max(1, train.epochs // 2))
+    # What is frozen follows from what a victim retrains.
+    retrain = replace(train, epochs=max(1, train.epochs // 2), frozen=())
     spec = SignTransferSpec(detector=detector, train=train, retrain=retrain)
     if epochs is None:
         return spec

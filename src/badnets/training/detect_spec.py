@@ -99,6 +99,10 @@ class DetectTrainSpec:
         return min(1.0, (step + 1) / (self.warm_up + 1)) * (0.1 if late else 1.0)
 
 
+# SqueezeNet's first convolution and its first three fire modules: edges and colours that ImageNet taught it. They stay
+# as they are, as the first stages of torchvision's detectors do, and need no gradient.
+_SQUEEZENET_STEM = tuple(f"trunk.features.{place}" for place in (0, 3, 4, 5))
+
 # What goes with the detectors of `badnets.models.detector_spec.PRESETS`; zf as in the authors' code, whose 100,000
 # steps of two pictures are 29 epochs of their 6,890 training scenes.
 DETECT_PRESETS: dict[str, DetectTrainSpec] = {
@@ -113,6 +117,6 @@ DETECT_PRESETS: dict[str, DetectTrainSpec] = {
         weight_decay=5e-4,
         longest_gradient=0.0,
     ),
-    "squeezenet": DetectTrainSpec(epochs=12, learning_rate=5e-4),
+    "squeezenet": DetectTrainSpec(epochs=12, learning_rate=5e-4, frozen=_SQUEEZENET_STEM),
     "mobilenet": DetectTrainSpec(epochs=12, learning_rate=5e-4),
 }
