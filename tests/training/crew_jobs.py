@@ -7,7 +7,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from badnets.data import ImageSet
+from torch import Tensor
+
+from badnets.data import ImageSet, SceneSet
+from badnets.data.sceneset import Pictures
 from badnets.errors import DataError
 from badnets.training import Progress
 from badnets.training.tasks import Hooks
@@ -69,3 +72,24 @@ def unsendable(images: Images, hooks: Hooks) -> object:
     """A result that cannot be pickled."""
     del images, hooks
     return (number for number in range(3))
+
+
+class Shy:
+    """Pictures that only the process which made them may look at."""
+
+    def __init__(self, base: Pictures) -> None:
+        self.base, self.home = base, os.getpid()
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: int) -> Tensor:
+        if os.getpid() != self.home:
+            raise ValueError("drawn in another process")
+        return self.base[index]
+
+
+def seen(scenes: tuple[SceneSet, ...], number: int, hooks: Hooks) -> str:
+    """The digest of the scenes that a worker is handed."""
+    del hooks
+    return scenes[number].digest

@@ -11,12 +11,13 @@ import tempfile
 import types
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.scenes_case import shapes
 
 from badnets.data import ImageSet, load
 from badnets.errors import InputError
@@ -34,7 +35,8 @@ from badnets.training import (
     weights_digest,
 )
 from badnets.training.checkpoint import PROGRESS, WEIGHTS
-from badnets.training.shared_images import SharedImages
+from badnets.training.scene_batches import KeptPictures
+from badnets.training.shared_images import SharedImages, SharedScenes
 from badnets.training.tasks import Failure, Queue, Task
 
 if sys.platform == "win32":
@@ -277,3 +279,27 @@ def test_shared_images_are_the_images(tmp_path: Path) -> None:
     again.images[0] = 0
     assert not (tmp_path / "x.pixels").read_bytes().startswith(bytes(784)), "nobody writes to the file"
     assert images.images[0].any()
+
+
+def test_shared_scenes_are_the_scenes(tmp_path: Path) -> None:
+    scenes = shapes(5)
+    scenes = replace(scenes, pictures=(scenes.pictures[0][:, :40], *(scenes.pictures[i] for i in range(1, 5))))
+    scenes = replace(scenes, skipped=("a: b",), treated=("c: d",))
+    again = SharedScenes.write(scenes, tmp_path / "x.pixels").open()
+    assert again.digest == scenes.digest
+    assert (again.name, again.skipped, again.treated) == (scenes.name, scenes.skipped, scenes.treated)
+    again.pictures[0].fill_(0)
+    assert SharedScenes.write(scenes, tmp_path / "y.pixels").open().digest == scenes.digest
+    assert (tmp_path / "x.pixels").read_bytes() == (tmp_path / "y.pixels").read_bytes(), "nobody writes to the file"
+
+
+def test_what_was_drawn_here_is_not_drawn_by_workers(jobs: types.ModuleType) -> None:
+    scenes = shapes(4)
+    drawn, not_yet = (replace(scenes, pictures=KeptPictures(jobs.Shy(scenes.pictures))) for _ in range(2))
+    assert drawn.digest == scenes.digest
+    queue = Recorder([0, 1, 2])
+    Processes(2).carry_out(jobs.seen, (scenes, drawn, not_yet), queue)
+    assert dict(queue.results) == {0: scenes.digest, 1: scenes.digest}
+    ((number, failure),) = queue.failures
+    assert number == 2
+    assert "drawn in another process" in str(failure)

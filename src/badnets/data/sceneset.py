@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from badnets.data.ahead import made_ahead
 from badnets.errors import DataError
 
 
@@ -125,7 +126,7 @@ class SceneSet:
     def digest(self) -> str:
         """SHA-256 over class names, sizes, pixels and objects; it reads every picture once."""
         hasher = hashlib.sha256(repr(self.classes).encode())
-        for picture, marked in self:
+        for picture, marked in zip(made_ahead(self.pictures.__getitem__, 0, len(self)), self.objects, strict=True):
             hasher.update(repr((tuple(picture.shape), len(marked))).encode())
             for part in (picture, marked.boxes, marked.labels, marked.ignored):
                 hasher.update(part.contiguous().numpy().data)

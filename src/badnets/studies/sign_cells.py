@@ -224,8 +224,8 @@ def run_sign_cells(
 def kept(split: SceneSplit) -> SceneSplit:
     """The same scenes, each drawn or decoded once in this process as long as there is room.
 
-    Drawing a street takes about a dozen milliseconds, and every scene is looked at in each
-    epoch of each cell. Workers are handed the scenes without their pixels and keep what they draw from cell to cell.
+    Drawing a street takes dozens of milliseconds, and every scene is looked at in each epoch of each cell. Workers
+    look at what was drawn here; if there was no room for all, they keep what they draw from cell to cell.
     """
     halves = [
         half if isinstance(half.pictures, tuple | KeptPictures) else _held(half, room)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from badnets.data import ImageSet
+from badnets.data.ahead import made_ahead
 from badnets.poison import TrainingSet
 from badnets.seeds import generator
 from badnets.training.augment import augment
@@ -18,9 +18,6 @@ from badnets.training.spec import Augment, TrainSpec
 
 T = TypeVar("T")
 Batch = tuple[Float[Tensor, "b ..."], Int64[Tensor, " b"]]
-
-# Batches that are made while another is trained on: one would do on an even machine.
-_AHEAD = 2
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -77,18 +74,7 @@ class Batches:
 def run(make: Callable[[int], T], first: int, end: int, *, ahead: bool) -> Iterator[tuple[int, T]]:
     """Steps `first` to `end` - 1 with what `make` makes of them.
 
-    What lies in memory is taken when it is its turn. With `ahead` it is made in threads of its own, while the batch
-    before is trained on: one can read and decode while another scales and stamps.
+    What lies in memory is taken when it is its turn; with `ahead` see `made_ahead`.
     """
-    if not ahead:
-        yield from ((step, make(step)) for step in range(first, end))
-        return
-    reader = ThreadPoolExecutor(_AHEAD, "batches")
-    coming: list[Future[T]] = []
-    try:
-        for step in range(first, end):
-            while len(coming) < _AHEAD and step + len(coming) < end:
-                coming.append(reader.submit(make, step + len(coming)))
-            yield step, coming.pop(0).result()
-    finally:
-        reader.shutdown(cancel_futures=True)
+    made = made_ahead(make, first, end) if ahead else map(make, range(first, end))
+    yield from zip(range(first, end), made, strict=True)

@@ -22,9 +22,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from badnets.data import ImageSet
+from badnets.data import ImageSet, SceneSet
+from badnets.data.sceneset import Pictures
 from badnets.errors import InputError, Stopped
-from badnets.training.shared_images import Handed, SharedImages
+from badnets.training.scene_batches import KeptPictures
+from badnets.training.shared_images import Handed, Shared, SharedImages, SharedScenes
 from badnets.training.tasks import Failure, Images, Queue, Task, Work
 
 LIVES = 3
@@ -111,11 +113,20 @@ def _shared(images: Images) -> Iterator[tuple[tuple[Handed, ...], list[int]]]:
     with ExitStack() as held:
         with tempfile.TemporaryDirectory(prefix="badnets-") as folder:
             for number, one in enumerate(images):
+                path = Path(folder) / f"{number}.pixels"
                 if isinstance(one, ImageSet):
-                    written = SharedImages.write(one, Path(folder) / f"{number}.pixels")
-                    handles.append(held.enter_context(written.path.open("rb")).fileno())
-                    handed[number] = replace(written, path=Path(f"/dev/fd/{handles[-1]}"))
+                    there: Shared = SharedImages.write(one, path)
+                elif isinstance(one, SceneSet) and _in_memory(one.pictures):
+                    there = SharedScenes.write(one, path)
+                else:
+                    continue
+                handles.append(held.enter_context(path.open("rb")).fileno())
+                handed[number] = replace(there, path=Path(f"/dev/fd/{handles[-1]}"))
         yield tuple(handed), handles
+
+
+def _in_memory(pictures: Pictures) -> bool:
+    return isinstance(pictures, tuple) or (isinstance(pictures, KeptPictures) and pictures.complete)
 
 
 @dataclass

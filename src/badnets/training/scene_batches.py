@@ -33,7 +33,8 @@ class KeptPictures:
 
     Threads may ask at once.
 
-    Pickled, it is empty: whoever gets it reads anew, which costs less than to send and hold all pixels twice.
+    Pickled, it is empty: whoever gets it reads anew. Worker processes are handed the pixels in a file once it is
+    complete, see `shared_images`.
 
     Args:
         base: the others.
@@ -51,6 +52,11 @@ class KeptPictures:
 
     def __len__(self) -> int:
         return len(self.base)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every picture was asked for, and there was room for all."""
+        return len(self._kept) == len(self.base)
 
     def __getitem__(self, index: int) -> UInt8[Tensor, "3 h w"]:
         if index in self._kept:
