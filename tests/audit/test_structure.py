@@ -10,6 +10,7 @@ from badnets.audit.structure import inspect
 from badnets.audit.weights import weight_features
 from badnets.models import ModelSpec, badnet_cnn, build
 from badnets.models.side_network import SideNetwork
+from badnets.seeds import isolated
 
 ORDERED = ModelSpec()
 
@@ -73,7 +74,8 @@ def test_weight_features_rise_with_what_stands_out() -> None:
 
 
 def test_batch_normalisation_scales_its_channels() -> None:
-    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8)).eval()
+    with isolated(0, "init"):
+        model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8)).eval()
     before = weight_features(model)["channel 0"]
     with torch.no_grad():
         model.get_parameter("1.weight")[2] = 50.0

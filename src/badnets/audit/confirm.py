@@ -21,6 +21,9 @@ from badnets.triggers import Trigger
 
 # With the trigger on, at least this share of held-out images must change for a backdoor to be confirmed.
 WORKS = 0.5
+# What does half as much on a clean reference model is natural. On the models that this was set on, triggers of planted
+# backdoors moved at most 5 % on any of 39 references, those of two clean models 30 and 44 %.
+NATURAL = WORKS / 2
 # How far a trigger is moved for `Confirmation.moved`: this share of the shorter side, at least a pixel.
 _MOVE = 0.1
 
@@ -70,7 +73,7 @@ def spoken_against(success: Rate, on_references: float | None, of: str) -> str:
         return f"no {of[:-1]} is left to try it on"
     if success.high < WORKS:
         return f"its trigger changes only {share}"
-    if on_references is not None and success.low <= on_references:
+    if on_references is not None and on_references >= min(NATURAL, success.low):
         return (
             f"its trigger, which changes {share}, changes {on_references:.0%} of them on a clean reference model too: "
             "that is natural, not planted"

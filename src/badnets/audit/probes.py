@@ -12,9 +12,9 @@ from badnets.audit.inversion import Inverted, invert
 from badnets.audit.inversion_budget import Budget
 from badnets.audit.inversion_budget import Stage as Round
 from badnets.audit.inversion_budget import Watch as Looking
+from badnets.audit.inversion_forms import FORMS
 from badnets.audit.margin import MarginBudget, margins
 from badnets.audit.objectives import Objective, all_mappings, all_pairs
-from badnets.audit.pairs import PAIR_BUDGET
 from badnets.audit.stages import Findings, Lead, Stage
 from badnets.audit.weights import weight_features
 from badnets.errors import InputError
@@ -22,8 +22,9 @@ from badnets.triggers import Trigger
 
 Stop = Callable[[], bool]
 
-# Trigger sizes below a twentieth of a pixel are as small as any.
-_SMALLEST = 0.05
+# Trigger sizes below a twentieth of a pixel are as small as any. Above a quarter of the largest possible one they are
+# as large as any: whether a search finds a huge one or none at all is luck, and no evidence.
+_SMALLEST, _LARGEST = 0.05, 0.25
 # A channel that lifts a class by less than that, in clean margins, lifts none.
 _LEAST_LIFT = 0.01
 _FAMILIES = {"target": "targets", "shift": "shifts", "untargeted": "untargeted", "pair": "pairs"}
@@ -72,14 +73,22 @@ def _dormant(case: Case, stop: Stop) -> Findings:
 
 
 def _inversion(case: Case, stop: Stop) -> Findings:
-    """Patches with more effort, since they are what is mostly planted; the two forms that cover the image with less."""
+    """Patches with more effort, since they are what is mostly planted; then the two forms that cover the image."""
     objectives, seed = all_mappings(case.classes), case.settings.seed
-    patch = _inverted(case, objectives, Budget(stages=(Round(40, 8), Round(40, 20)), seed=seed), stop)
-    others = [
-        _inverted(case, objectives, Budget(stages=(Round(25, 6),), form=form, seed=seed), stop)
-        for form in ("additive", "blend")
-    ]
-    found = [patch, *others]
+    patch = Budget(stages=(Round(40, 8), Round(40, 20)), seed=seed)
+    # On few images of all classes some change without a meaning suits them all, in one network and not in the next.
+    others = [Budget(stages=(Round(40, 20),), form=form, seed=seed) for form in ("additive", "blend")]
+    return _joined([_inverted(case, objectives, budget, stop) for budget in (patch, *others)])
+
+
+def _pairs(case: Case, stop: Stop) -> Findings:
+    """Every pair in one stage, which treats all pairs of all models alike, so that each can be calibrated."""
+    objectives, seed = all_pairs(case.classes), case.settings.seed
+    budgets = Budget(stages=(Round(45, 10),), seed=seed), Budget(stages=(Round(30, 10),), form="additive", seed=seed)
+    return _joined([_inverted(case, objectives, budget, stop) for budget in budgets])
+
+
+def _joined(found: Sequence[Findings]) -> Findings:
     return Findings(
         {family: values for one in found for family, values in one.statistics.items()},
         {key: lead for one in found for key, lead in one.leads.items()},
@@ -87,21 +96,16 @@ def _inversion(case: Case, stop: Stop) -> Findings:
     )
 
 
-def _pairs(case: Case, stop: Stop) -> Findings:
-    """The first stage of a scan of pairs alone: it treats all pairs of all models alike, so each can be calibrated."""
-    budget = Budget(stages=PAIR_BUDGET.stages[:1], seed=case.settings.seed)
-    return _inverted(case, all_pairs(case.classes), budget, stop)
-
-
 def _inverted(case: Case, objectives: Sequence[Objective], budget: Budget, stop: Stop) -> Findings:
     search = case.clean.search
     results = invert(case.model, search.pixels, search.labels, objectives, budget, Looking(stop=stop))
+    largest = _LARGEST * FORMS[budget.form].largest(case.clean.shape)
     statistics: dict[str, dict[str, float]] = {}
     leads = {}
     for one in results:
         family, name = _FAMILIES[one.objective.kind], str(one.objective)
         family += "" if budget.form == "patch" else f" ({budget.form})"
-        statistics.setdefault(family, {})[name] = -math.log(max(one.size, _SMALLEST))
+        statistics.setdefault(family, {})[name] = -math.log(min(max(one.size, _SMALLEST), largest))
         if one.found and one.tested:
             leads[family, name] = Lead(one.objective, _words(one), one.size, _trigger(one))
     found = [one for one in results if one.found]
@@ -151,6 +155,6 @@ STAGES: tuple[Stage, ...] = (
     Stage("weights", _weights, version=2),
     Stage("margins", _margins, _no_margins, version=3),
     Stage("dormant", _dormant, _no_images, version=3),
-    Stage("inversion", _inversion, _no_mappings, version=3),
-    Stage("pairs", _pairs, _no_pairs, version=3),
+    Stage("inversion", _inversion, _no_mappings, version=4),
+    Stage("pairs", _pairs, _no_pairs, version=4),
 )

@@ -90,12 +90,14 @@ def confirmed(run: Run, evidence: Evidence, population: Population | None, alpha
 def _strongest(run: Run, left: Evidence, turns: Counter[str]) -> tuple[str, str] | None:
     """Family and name of the lead whose turn it is; None where no lead stands out."""
 
-    def order(key: tuple[str, str]) -> tuple[int, bool, int, float]:
+    def order(key: tuple[str, str]) -> tuple[int, bool, bool, int, float]:
         family, name = key
         general = _GENERAL.index(family) if family in _GENERAL else len(_GENERAL)
         # Shifts and targets explain as much as each other: the one that stands out more is first.
         rank = 0 if family in ("shifts", "targets") else general
-        return turns[family], family not in left.beyond, rank, -left.deviations[family][name]
+        # What has no trigger cannot be tried on images, and names a class by its loudness alone: it comes last.
+        untried = run.leads[key].trigger is None
+        return turns[family], family not in left.beyond, untried, rank, -left.deviations[family][name]
 
     known = [
         (family, name)

@@ -35,6 +35,8 @@ from badnets.training import load_model
 from badnets.training.tasks import Hooks, Images
 
 ARCHITECTURE = "badnet_cnn"
+# More than minus the logarithm of any p-value that references can give.
+_CALLED = 1e3
 
 
 @dataclass(frozen=True)
@@ -149,14 +151,17 @@ class Judged:
 
     @property
     def score(self) -> float:
-        """Larger is more suspicious: minus the logarithm of the p-value, extrapolated beyond all references.
+        """Larger is more suspicious: whoever was called backdoored, then all others; within either by the p-value.
 
-        What the structure gave away has no p-value and the largest score, what could not be judged the smallest.
+        A p-value alone is no answer of the audit: held-out images may have refuted all that it rests on. It counts as
+        minus its logarithm, extrapolated beyond all references for those that were called; what the structure gave
+        away has the largest score, what could not be judged the smallest.
         """
         if self.verdict.p_how == "structure":
             return math.inf
-        p = self.verdict.p_extrapolated or self.verdict.p_value
-        return 0.0 if p is None else -math.log(p)
+        if self.called:
+            return _CALLED - math.log(self.verdict.p_extrapolated or self.verdict.p_value or 1.0)
+        return 0.0 if self.verdict.p_value is None else -math.log(self.verdict.p_value)
 
     @property
     def called(self) -> bool:
