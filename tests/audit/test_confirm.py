@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.audit import planted
 
-from badnets.audit.confirm import Confirmation, confirm
+from badnets.audit.confirm import Confirmation, confirm, spoken_against
 from badnets.audit.objectives import Objective
 from badnets.errors import InputError
 from badnets.metrics import Rate
@@ -43,6 +43,15 @@ def test_a_natural_trigger_is_told_from_a_planted_one() -> None:
     found = confirm(planted.all_to_one(2), STAMP, TO_TWO, images, labels, [planted.Bars(), planted.all_to_one(2)])
     assert [one.value for one in found.references] == [0, 1]
     assert "changes 100% of them on a clean reference model too: that is natural" in found.against
+
+
+def test_what_is_half_as_good_on_a_clean_model_is_natural() -> None:
+    works = Rate.of(80, 100)
+    assert "natural" in spoken_against(works, 0.25, "held-out images")
+    assert spoken_against(works, 0.24, "held-out images") == ""
+    few = Rate.of(5, 10)
+    assert few.low < 0.2
+    assert "natural" in spoken_against(few, 0.2, "held-out images"), "so few cannot be told from the reference's"
 
 
 def test_references_are_not_asked_about_what_does_not_work() -> None:

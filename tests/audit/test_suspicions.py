@@ -136,6 +136,15 @@ def test_a_lead_without_a_trigger_holds_only_beyond_all_references() -> None:
     assert tried(run, evidence).suspicions == () or "targets" in evidence.beyond
 
 
+def test_a_lead_that_images_can_try_goes_before_a_louder_one_that_they_cannot() -> None:
+    own = {"margins": {"all -> 0": 90.0, "all -> 1": 0.0}, "pairs": {"all -> 2": 15.0, "all -> 3": 0.0}}
+    run, evidence = run_of(own, {"all -> 0": None, "all -> 2": STAMP})
+    assert set(evidence.beyond) == {"margins", "pairs"}
+    assert [one.target for one in tried(run, evidence).suspicions] == [2]
+    run, evidence = run_of(own, {"all -> 0": None, "all -> 2": ELSEWHERE})
+    assert [(one.target, bool(one.refuted)) for one in tried(run, evidence).suspicions] == [(0, False), (2, True)]
+
+
 def test_features_never_alarm_alone() -> None:
     run, evidence = run_of({"weights": {"row": 50.0}, "targets": {"all -> 2": 0.3}}, {"all -> 2": STAMP})
     assert evidence.p == 1 / (MODELS + 1)

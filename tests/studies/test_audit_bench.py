@@ -87,11 +87,12 @@ class TestFigures:
         }  # fmt: skip
         assert found.seconds == (10.0, 10.0)
 
-    def test_scores_go_by_the_p_value_and_by_its_tail_beyond_all_references(self) -> None:
+    def test_scores_go_by_the_word_then_by_the_p_value_and_by_its_tail_beyond_all_references(self) -> None:
         found = figures("dev", [*self.CLEAN, *self.GOOD]).separation
         assert found is not None
-        # Pairs in the right order: both squares beat all four, 0.05 beats three and ties one, 0.4 beats two.
-        assert found.auc == pytest.approx((4 + 4 + 3.5 + 2) / 16)
+        # Pairs in the right order: both squares beat all four; 0.05, which was refuted, beats the three that were not
+        # called; 0.4 beats two.
+        assert found.auc == pytest.approx((4 + 4 + 3 + 2) / 16)
         by_structure = model(verdict(1.0, "backdoored", p_value=None, p_how="structure"))
         assert by_structure.score == math.inf
         assert model(verdict(1.0, "undecided", p_value=None, p_how="none")).score == 0
