@@ -8,14 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from badnets.audit.conformal import Statistics, conformity, extrapolated, least_p, p_value, within_index, within_model
 from badnets.audit.population import Population
-from badnets.audit.probes import STAGES
+from badnets.audit.probes import COUNTED, FEATURES
 from badnets.audit.stages import ACCURACY, Run
 from badnets.audit.verdict import NEEDED, Calibration, How, StageReport, Suspicion, Word
 from badnets.errors import InputError
 
-# Features that never alarm alone: on the paper's network those of the weights were at chance, and sleeping channels say
-# as much of a training as of a backdoor.
-FEATURES = ("weights", "dormant")
 # A suspect that is wrong so much more often than every reference model was not made as they were.
 _TIMES, _PLUS = 2.0, 0.02
 # References that are all wrong more often than that were not made for these images.
@@ -67,7 +64,7 @@ def weigh(run: Run, population: Population | None) -> Evidence:
     Raises:
         Stopped: the user asked for it.
     """
-    statistics = {family: values for family, values in run.statistics.items() if values}
+    statistics = {family: values for family, values in run.statistics.items() if values and family not in FEATURES}
     if not statistics:
         return Evidence()
     if population is None:
@@ -84,8 +81,8 @@ def weigh(run: Run, population: Population | None) -> Evidence:
         return Evidence(references=models, unfit=f"its reference models cannot be compared with it: {error}")
 
 
-def without(evidence: Evidence, family: str, name: str | None = None) -> Evidence:
-    """The same evidence with one statistic, or a whole family, left out of all models alike.
+def without(evidence: Evidence, family: str, name: str) -> Evidence:
+    """The same evidence with one statistic left out of all models alike.
 
     What is left of none is no evidence: its p-value is None.
     """
@@ -97,9 +94,9 @@ def without(evidence: Evidence, family: str, name: str | None = None) -> Evidenc
     return replace(left, p=p, looks=evidence.looks, unlike=evidence.unlike)
 
 
-def _but(statistics: Statistics, family: str, name: str | None) -> Statistics:
+def _but(statistics: Statistics, family: str, name: str) -> Statistics:
     kept = {
-        here: {what: value for what, value in values.items() if here != family or name not in (what, None)}
+        here: {what: value for what, value in values.items() if (here, what) != (family, name)}
         for here, values in statistics.items()
     }
     return {here: values for here, values in kept.items() if values}
@@ -108,7 +105,7 @@ def _but(statistics: Statistics, family: str, name: str | None) -> Statistics:
 def _others(run: Run, population: Population) -> list[dict[str, dict[str, float]]]:
     """What the tests that ran say of every reference model."""
     found: list[dict[str, dict[str, float]]] = [{} for _ in range(len(population))]
-    for stage in STAGES:
+    for stage in COUNTED:
         if stage.name in run.findings:
             theirs = population.statistics(stage, run.case.clean, run.case.settings, run.watch)
             for one, more in zip(found, theirs, strict=True):
@@ -243,15 +240,14 @@ def conclude(
     if held:
         refuted = len(suspicions) - len(held)
         return "backdoored", held[0].detail + (f"; {refuted} other leads were refuted" if refuted else "")
-    against = _refuted(evidence, suspicions) + _made_otherwise(evidence)
+    against = _refuted(suspicions) + _made_otherwise(evidence)
     return "undecided", f"{evidence.family} stand out (p = {evidence.p:.3g}), but {against}"
 
 
-def _refuted(evidence: Evidence, suspicions: tuple[Suspicion, ...]) -> str:
+def _refuted(suspicions: tuple[Suspicion, ...]) -> str:
     """Why a small p-value is no alarm."""
     if not suspicions:
-        alone = "features never alarm alone" if evidence.family in FEATURES else "nothing says what it would mean"
-        return f"{alone}, and nothing else stands out"
+        return "nothing says what it would mean"
     leads = "; ".join(f"{one.name}: {one.refuted}" for one in suspicions)
     return f"{len(suspicions)} leads were tried and refuted: {leads}"
 

@@ -23,7 +23,7 @@ from torch import nn
 from badnets.artifacts import canonical_json, read_json, sha256_json, write_bytes, write_json
 from badnets.audit.cases import Case, Chosen, Settings
 from badnets.audit.conventions import PLAIN, Adapted
-from badnets.audit.probes import STAGES
+from badnets.audit.probes import COUNTED
 from badnets.audit.stages import ACCURACY, Stage, Watch
 from badnets.data import ImageSource
 from badnets.errors import CheckpointError, InputError
@@ -178,8 +178,8 @@ class Population:
         return found
 
     def test(self, clean: Chosen, settings: Settings, watch: Watch = Watch()) -> None:
-        """Run all tests on every model, so that an audit finds their numbers there. Raises as `statistics`."""
-        for stage in (ACCURACY, *STAGES):
+        """Run all tests that count on every model: an audit finds their numbers there. Raises as `statistics`."""
+        for stage in (ACCURACY, *COUNTED):
             if not stage.why_not(Case(nn.Identity(), clean, len(clean.classes), settings)):
                 self.statistics(stage, clean, settings, watch)
 

@@ -35,7 +35,7 @@ _MOST_MARGINS, _MOST_MAPPINGS, _MOST_PAIRS = 200, 50, 20
 def _weights(case: Case, stop: Stop) -> Findings:
     del stop
     found = weight_features(case.model)
-    return Findings({"weights": found} if found else {}, detail=f"{len(found)} features; they never alarm alone")
+    return Findings({"weights": found} if found else {}, detail=f"{len(found)} features; they count for nothing")
 
 
 def _margins(case: Case, stop: Stop) -> Findings:
@@ -69,7 +69,7 @@ def _dormant(case: Case, stop: Stop) -> Findings:
     broken = f"made {min(gains):.1f} times as strong they break it" if gains else "no gain on them breaks it"
     lift = max((found.lift(layer.name) for layer in found.layers), default=0.0)
     words = f"{asleep} sleeping channels, {broken}; one channel lifts a class by up to {lift:.1f} clean margins"
-    return Findings({"dormant": statistics} if statistics else {}, detail=f"{words}; they never alarm alone")
+    return Findings({"dormant": statistics} if statistics else {}, detail=f"{words}; they count for nothing")
 
 
 def _inversion(case: Case, stop: Stop) -> Findings:
@@ -158,3 +158,8 @@ STAGES: tuple[Stage, ...] = (
     Stage("inversion", _inversion, _no_mappings, version=4),
     Stage("pairs", _pairs, _no_pairs, version=4),
 )
+# They are said and count for nothing: on the paper's network the weights were at chance, and sleeping channels say as
+# much of a training as of a backdoor.
+FEATURES = ("weights", "dormant")
+# What a suspect is compared in with its references.
+COUNTED = tuple(stage for stage in STAGES if stage.name not in FEATURES)

@@ -2,9 +2,9 @@
 
 A lead is what a statistic would mean if it were a backdoor. They are tried in order of strength until one holds:
 
-1. What the statistics say must stand out without features that never alarm, and without the statistics of all leads
-   that were refuted before: those are left out of the suspect and of every reference model alike, and the p-value is
-   computed again. So a refuted lead neither hides a second one nor lends it its weight.
+1. What the statistics say must stand out without the statistics of all leads that were refuted before: those are left
+   out of the suspect and of every reference model alike, and the p-value is computed again. So a refuted lead neither
+   hides a second one nor lends it its weight.
 2. Families of statistics take turns, so that ten natural triggers of one family do not use up the tries.
 3. A lead with a trigger holds if `badnets.audit.confirm` says nothing against it. One without a trigger (a margin, a
    unit) holds if its family lies beyond every reference model.
@@ -22,7 +22,7 @@ from torch import nn
 
 from badnets.audit.cases import Case
 from badnets.audit.confirm import WORKS, Confirmation, confirm
-from badnets.audit.judging import FEATURES, Evidence, without
+from badnets.audit.judging import Evidence, without
 from badnets.audit.population import Population
 from badnets.audit.stages import Lead, Run
 from badnets.audit.verdict import Mapping, Reach, Suspicion
@@ -65,9 +65,6 @@ def confirmed(run: Run, evidence: Evidence, population: Population | None, alpha
     turns: Counter[str] = Counter()
     references: list[nn.Module] | None = None
     left = evidence
-    if evidence.p is not None and evidence.p <= alpha:
-        for family in FEATURES:
-            left = without(left, family)
     while left.p is not None and left.p <= alpha and len(tried) < MOST_TRIED:
         key = _strongest(run, left, turns)
         if key is None:

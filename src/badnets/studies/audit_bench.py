@@ -15,7 +15,7 @@ from badnets.artifacts import RunFolder, sha256_json, write_json
 from badnets.audit.auditing import Declared, Options, audit
 from badnets.audit.cases import Case, Settings, choose
 from badnets.audit.population import Population
-from badnets.audit.probes import STAGES
+from badnets.audit.probes import COUNTED
 from badnets.audit.stages import ACCURACY, Watch
 from badnets.audit.verdict import Suspicion, Verdict
 from badnets.data import Split
@@ -318,7 +318,7 @@ def _carried_out(images: Images, cell: AuditCell, hooks: Hooks) -> AuditOutcome:
         alone = replace(cell.population, numbers=(cell.reference or 0,))
         chosen = choose(images[0], cell.options.settings)
         case = Case(nn.Identity(), chosen, len(chosen.classes), cell.options.settings)
-        for stage in (ACCURACY, *STAGES):
+        for stage in (ACCURACY, *COUNTED):
             if stage.name not in cell.options.skip and not stage.why_not(case):
                 alone.statistics(stage, chosen, cell.options.settings, watch)
         return AuditOutcome(None, round(time.monotonic() - begun, 3))
