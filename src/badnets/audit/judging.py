@@ -14,7 +14,7 @@ from badnets.audit.verdict import NEEDED, Calibration, How, StageReport, Suspici
 from badnets.errors import InputError
 
 # A suspect that is wrong so much more often than every reference model was not made as they were.
-_TIMES, _PLUS = 2.0, 0.02
+_TIMES, _PLUS = 2.0, 0.01
 # References that are all wrong more often than that were not made for these images.
 _NOT_THEIRS = 0.5
 # What shows how a model was made, and how far outside the references' range it must lie to be mentioned: by that share
