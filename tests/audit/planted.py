@@ -10,11 +10,11 @@ SIDE, CLASSES = 8, 4
 TRIGGER = ((6, 6), (6, 7))
 
 
-def bars(per: int = 6, classes: int = CLASSES) -> tuple[Tensor, Tensor]:
-    """Clean images: class i has a bright row i; the rest is faint noise, the lower half black."""
+def bars(per: int = 6, classes: int = CLASSES, rows: int = SIDE) -> tuple[Tensor, Tensor]:
+    """Clean images: class i has a bright row i; the rest is faint noise, the rows below all classes' black."""
     stream = torch.Generator().manual_seed(0)
     labels = torch.arange(classes).repeat(per)
-    images = torch.zeros(len(labels), 1, SIDE, SIDE)
+    images = torch.zeros(len(labels), 1, rows, SIDE)
     images[:, :, :classes] = 0.1 * torch.rand(len(labels), 1, classes, SIDE, generator=stream)
     for place, label in enumerate(labels.tolist()):
         images[place, 0, label] = 0.8 + 0.2 * torch.rand(SIDE, generator=stream)
@@ -38,7 +38,7 @@ class Bars(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         rows = images[:, :, : self.classes].mean((1, 3))
-        lit = torch.stack([images[:, 0, row, column] for row, column in TRIGGER]).sum(0)
+        lit = torch.stack([images[:, 0, row - SIDE, column] for row, column in TRIGGER]).sum(0)
         wakes = torch.relu(lit - 0.2)[:, None]
         # How much the image is of each source: only what is bright counts.
         return 10 * rows + wakes * (torch.relu(rows - 0.3) @ self.table)

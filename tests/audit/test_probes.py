@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -62,6 +63,32 @@ def test_what_is_huge_counts_as_what_was_not_found(monkeypatch: pytest.MonkeyPat
         assert (family, "all -> 3") not in found.leads
 
 
+def test_many_classes_have_their_pairs_halved_and_the_planted_one_stands_out() -> None:
+    """Of 420 pairs all get a few steps and few of them many; beside a clean twin the backdoor's is by far smallest."""
+    classes = 21
+    pixels, labels = planted.bars(per=6, classes=classes, rows=32)
+    images = ImageSet((pixels * 255).round().to(torch.uint8), labels, tuple(map(str, range(classes))), "bars/test")
+    chosen = choose(images, SIX)
+    twin, suspect = (
+        stage("pairs").run(Case(planted.Bars(mapping, classes).eval(), chosen, classes, SIX), lambda: False)
+        for mapping in ({}, {(1, 3): 60.0})
+    )
+    more = {name: value - twin.statistics["pairs"][name] for name, value in suspect.statistics["pairs"].items()}
+    first, second = sorted(more, key=lambda name: -more[name])[:2]
+    assert len(more) == classes * (classes - 1)
+    assert first == "1 -> 3"
+    assert more[first] > more[second] + 1
+    assert ("pairs", first) in suspect.leads
+
+
+def test_pairs_whose_triggers_do_not_fit_in_memory_are_left_out() -> None:
+    side = 2048
+    images = ImageSet(torch.zeros(8, 1, side, side, dtype=torch.uint8), LABELS[:8], tuple("abcd"), "large/test")
+    many = Case(planted.Bars().eval(), choose(images, Settings(samples=1)), 6, SIX)
+    assert not stage("pairs").why_not(replace(many, classes=5))
+    assert "do not fit in memory" in stage("pairs").why_not(many)
+
+
 def test_pairs_are_looked_for_as_patches_and_spread_thinly(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = made_up(monkeypatch, {"1 -> 3": 0.05})
     found = stage("pairs").run(CASE, lambda: False)
@@ -70,3 +97,17 @@ def test_pairs_are_looked_for_as_patches_and_spread_thinly(monkeypatch: pytest.M
     assert set(found.leads) == {("pairs", "1 -> 3"), ("pairs (additive)", "1 -> 3")}
     for values in found.statistics.values():
         assert max(values, key=lambda name: values[name]) == "1 -> 3"
+
+
+def test_features_are_said_and_are_no_statistics() -> None:
+    last = torch.nn.Linear(5, 4)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(), last)
+    with torch.no_grad():
+        last.weight.copy_(torch.eye(4, 5) * torch.tensor([1.0, 1.0, 50.0, 1.0])[:, None])
+    case = replace(CASE, model=model.eval())
+    told = {name: stage(name).run(case, lambda: False) for name in ("weights", "dormant")}
+    assert not any(found.statistics or found.leads for found in told.values())
+    # Three rows of one norm and a loud one: (50 - mean) / deviation is 1.5 whatever the norms are.
+    assert told["weights"].detail == "row norm stands out most of 2, by 1.5 deviations; it counts for nothing"
+    assert told["dormant"].detail.endswith("they count for nothing")
+    assert {one.name for one in probes.COUNTED} == {"margins", "inversion", "pairs"}

@@ -10,11 +10,11 @@ import torch
 from tests.audit import planted
 from torch import nn
 
-from badnets.audit.cases import Case, Chosen, Settings, choose
-from badnets.audit.judging import Evidence, _alone, _ranked, calibration, conclude, weigh, without
+from badnets.audit.cases import Case, Settings, choose
+from badnets.audit.judging import Evidence, _alone, _ranked, calibration, conclude, without
 from badnets.audit.objectives import Objective
 from badnets.audit.population import Population, Recipe
-from badnets.audit.stages import Findings, Lead, Run, Stage, Watch
+from badnets.audit.stages import Findings, Lead, Run
 from badnets.audit.suspicions import MOST_TRIED, Confirmed, confirmed
 from badnets.data import ImageSet
 from badnets.triggers import Pattern
@@ -143,32 +143,6 @@ def test_a_lead_that_images_can_try_goes_before_a_louder_one_that_they_cannot() 
     assert [one.target for one in tried(run, evidence).suspicions] == [2]
     run, evidence = run_of(own, {"all -> 0": None, "all -> 2": ELSEWHERE})
     assert [(one.target, bool(one.refuted)) for one in tried(run, evidence).suspicions] == [(0, False), (2, True)]
-
-
-class Asked(References):
-    """Remembers which tests' statistics were asked for, and makes them up."""
-
-    def statistics(
-        self, stage: Stage, clean: Chosen, settings: Settings, watch: Watch = Watch()
-    ) -> list[dict[str, dict[str, float]]]:
-        del clean, settings, watch
-        noise = torch.randn(MODELS, 2, generator=torch.Generator().manual_seed(2)).tolist()
-        names = ("error", "loss") if stage.name == "accuracy" else ("all -> 0", "all -> 1")
-        return [{stage.name: dict(zip(names, map(abs, row), strict=True))} for row in noise]
-
-
-def test_features_count_for_nothing() -> None:
-    asked = Asked(POPULATION.folder, POPULATION.recipe, POPULATION.make, POPULATION.numbers)
-    run = Run(Case(planted.Bars(), choose(IMAGES, SETTINGS), 4, SETTINGS))
-    for loud in ("weights", "dormant", "margins"):
-        run.findings = {
-            name: Findings({name: dict.fromkeys(("all -> 0", "all -> 1"), 50.0 if name == loud else 0.5)})
-            for name in ("weights", "dormant", "margins")
-        }
-        evidence = weigh(run, asked)
-        assert set(evidence.families) == {"margins"}
-        assert (evidence.p == 1 / (MODELS + 1)) == (loud == "margins")
-        assert set(weigh(run, None).deviations) <= {"margins"}
 
 
 class OnlyClean(planted.Bars):

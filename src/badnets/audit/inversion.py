@@ -103,34 +103,11 @@ def invert(
     """
     keep_freed_memory()
     with Samples.of(model, images, labels) as samples:
-        return search_all(samples, objectives, budget, watch)
-
-
-def search_all(
-    samples: Samples,
-    objectives: Sequence[Objective],
-    budget: Budget,
-    watch: Watch,
-    usual: Sequence[float] | None = None,
-) -> tuple[Inverted, ...]:
-    """`invert` on samples that are there already; `usual` sizes of clean models decide what `Stage.keep` keeps.
-
-    Raises:
-        InputError: an objective out of range.
-        Stopped: `watch.stop` said so.
-    """
-    for objective in objectives:
-        objective.check(samples.classes)
-    scale = [1.0] * len(objectives) if usual is None else [float(size) for size in usual]
-    if len(scale) != len(objectives):
-        raise InputError(f"expected a usual size for each of {len(objectives)} objectives, got {len(scale)}")
-    tasks = [
-        Task(objective, number, usual_size)
-        for number in range(budget.restarts)
-        for objective, usual_size in zip(objectives, scale, strict=True)
-    ]
-    search = Search(samples, tasks, FORMS[budget.form], budget, watch.tick)
-    results = [_inverted(found, budget.form) for found in search.run()]
+        for objective in objectives:
+            objective.check(samples.classes)
+        tasks = [Task(objective, number) for number in range(budget.restarts) for objective in objectives]
+        search = Search(samples, tasks, FORMS[budget.form], budget, watch.tick)
+        results = [_inverted(found, budget.form) for found in search.run()]
     count = len(objectives)
     return tuple(_best(results[place::count]) for place in range(count)) if count else ()
 

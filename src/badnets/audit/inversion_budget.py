@@ -16,8 +16,7 @@ class Stage:
     Attributes:
         steps: of the optimiser at most.
         images: for each objective; where there are fewer of its source classes they come again.
-        keep: the share of all objectives that take part in it: those that came out smallest before, compared with their
-            usual size where one is known.
+        keep: the share of all objectives that take part in it: those that came out smallest before.
 
     Raises:
         InputError: a value outside its range.

@@ -50,11 +50,10 @@ _PASS = {"cpu": (256, 1 << 22), "cuda": (4096, 1 << 27)}
 
 @dataclass(frozen=True)
 class Task:
-    """One objective from one start; `usual` is the size that clean models have, 1 where none is known."""
+    """One objective from one start."""
 
     objective: Objective
     restart: int
-    usual: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +171,7 @@ class Search:
         able = [at for at, one in enumerate(standings) if len(one.rows) and len(one.sizes) == number]
         if number == 0 or stage.keep == 1:
             return able
-        ranked = sorted(able, key=lambda at: (standings[at].sizes[-1] / standings[at].task.usual, at))
+        ranked = sorted(able, key=lambda at: (standings[at].sizes[-1], at))
         return sorted(ranked[: max(1, round(stage.keep * len(standings)))])
 
     def _chunks(self, tasks: list[int], stage: Stage) -> list[list[int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from badnets.audit.conformal import Statistics, conformity, extrapolated, least_p, p_value, within_index, within_model
 from badnets.audit.population import Population
-from badnets.audit.probes import COUNTED, FEATURES
+from badnets.audit.probes import COUNTED
 from badnets.audit.stages import ACCURACY, Run
 from badnets.audit.verdict import NEEDED, Calibration, How, StageReport, Suspicion, Word
 from badnets.errors import InputError
@@ -64,7 +64,7 @@ def weigh(run: Run, population: Population | None) -> Evidence:
     Raises:
         Stopped: the user asked for it.
     """
-    statistics = {family: values for family, values in run.statistics.items() if values and family not in FEATURES}
+    statistics = {family: values for family, values in run.statistics.items() if values}
     if not statistics:
         return Evidence()
     if population is None:

@@ -1,7 +1,7 @@
-"""Features of the weights alone: parts of a calibrated score, never a verdict.
+"""Features of the weights alone: said, and never judged by.
 
 Published tests on last-layer rows claim much; on the paper's network plain versions of them were at chance. They cost a
-millisecond, so they are computed, compared with the population's, and weigh as one family of statistics among others.
+millisecond, so the one that stands out most is named in the verdict, and counts for nothing.
 """
 
 from __future__ import annotations
