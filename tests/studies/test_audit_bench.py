@@ -22,7 +22,7 @@ from badnets.errors import InputError
 from badnets.models import ModelSpec, build
 from badnets.poison import AllToAll, AllToOne, AnyPolicy, SingleTarget
 from badnets.studies import audit_bench
-from badnets.studies.audit_bench import ARCHITECTURE, BenchResult, BenchSpec, Judged, figures, names_it, run
+from badnets.studies.audit_bench import BenchResult, BenchSpec, Judged, figures, names_it, run
 from badnets.studies.progress import Standing
 from badnets.studies.queue import Place
 from badnets.studies.zoo import ZooSpec, animals
@@ -130,8 +130,8 @@ def test_the_whole_in_small_and_again(tmp_path: Path, monkeypatch: pytest.Monkey
         if animal.family in ("square", "twin") and animal.half == "dev":
             few.append(replace(animal, cell=cell, twin=twin))
     monkeypatch.setattr(audit_bench, "animals", lambda _: tuple(few[:2]))
-    make = partial(_build, ModelSpec.fitting(split.train, ARCHITECTURE))
-    recipe = PopulationRecipe(ARCHITECTURE, split.train.digest, split.train.name, images=100, epochs=1)
+    make = partial(_build, ModelSpec.fitting(split.train, "badnet_cnn"))
+    recipe = PopulationRecipe("badnet_cnn", split.train.digest, split.train.name, images=100, epochs=1)
     population = train_population(tmp_path / "population", recipe, split.train, make, 2, ManySession(1))
     spec = BenchSpec(
         ZooSpec("digits", 1, 1), recipe.key, 2, settings=Settings(samples=1), skip=("dormant", "inversion", "pairs")
@@ -147,6 +147,8 @@ def test_the_whole_in_small_and_again(tmp_path: Path, monkeypatch: pytest.Monkey
         run(replace(spec, references=3), split, population, folder, place, Quiet())
     with pytest.raises(InputError, match="holds"):
         run(replace(spec, alpha=0.1), split, population, folder, place, Quiet())
+    with pytest.raises(InputError, match="the zoo is of photo_cnn, the references are badnet_cnn"):
+        run(replace(spec, zoo=replace(spec.zoo, model="photo_cnn")), split, population, folder, place, Quiet())
     with pytest.raises(InputError, match="dev, sealed or both"):
         replace(spec, halves=())
 

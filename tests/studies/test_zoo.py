@@ -33,6 +33,13 @@ def test_it_is_large_and_varied_enough_for_the_audits_bars() -> None:
     assert {animal.mapping for animal in whole if animal.is_backdoored} == set(MAPPINGS)
 
 
+def test_another_architecture_changes_nothing_else() -> None:
+    for one, other in zip(ALL, animals(replace(SPEC, model="photo_cnn")), strict=True):
+        assert other.cell == replace(one.cell, model="photo_cnn")
+        assert (one.twin is None) == (other.twin is None)
+        assert other.twin is None or other.twin.model == "photo_cnn"
+
+
 def test_counts() -> None:
     counts = Counter((animal.half, animal.family) for animal in ALL)
     assert counts["dev", "square"] == counts["sealed", "pixel"] == len(MAPPINGS) * SPEC.each
@@ -100,9 +107,12 @@ def test_every_training_set_can_be_made() -> None:
             assert made.poisoned > 0
 
 
+@pytest.mark.parametrize("kind", ["digits", "colour"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_triggers_are_drawn_anew_fit_and_can_be_seen(family: str) -> None:
+def test_triggers_are_drawn_anew_fit_and_can_be_seen(family: str, kind: str) -> None:
     images = load("digits").test.images[:50]
+    if kind == "colour":
+        images = torch.nn.functional.pad(images, (2, 2, 2, 2)).expand(-1, 3, -1, -1).contiguous()
     drawn = [FAMILIES[family](Draw(5, family, number)) for number in range(40)]
     assert len({repr(trigger) for trigger in drawn}) > 20
     for trigger in drawn:

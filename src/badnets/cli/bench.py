@@ -29,8 +29,11 @@ def _group() -> None:
 
 @app.command("audit")
 def audit_bench(
-    population: Annotated[Path, typer.Option(help="Folder of `badnets population badnet_cnn` on the same data.")],
-    data: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist",
+    population: Annotated[Path, typer.Option(help="Folder of `badnets population ARCH` on the same data.")],
+    data: Annotated[str, typer.Option(help="mnist, digits for a quick look, or cifar10 in colour.")] = "mnist",
+    model: Annotated[str, typer.Option(help="Architecture of the zoo: badnet_cnn, photo_cnn, preact_resnet18.")] = (
+        "badnet_cnn"
+    ),
     half: Annotated[
         list[str] | None, typer.Option(help="dev or sealed; repeat for both. The sealed half is for releases.")
     ] = None,
@@ -47,7 +50,7 @@ def audit_bench(
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
-    """Backdoors found, false alarms, and targets named, on a zoo of clean and backdoored networks for digits.
+    """Backdoors found, false alarms, and targets named, on a zoo of clean and backdoored networks.
 
     Stopped or killed, the same command goes on where it was.
     """
@@ -62,10 +65,10 @@ def audit_bench(
     if unknown := [one for one in wanted if one not in HALVES]:
         raise InputError(f"the halves of the zoo are {', '.join(HALVES)}, got {unknown[0]!r}")
     split, place = load_split(data, data_dir), choose_place(engine, address, workers, "cpu")
-    model = ModelSpec.fitting(split.train, study.ARCHITECTURE)
-    references = open_population(population, partial(_build, model), study.ARCHITECTURE)
+    make = partial(_build, ModelSpec.fitting(split.train, model))
+    references = open_population(population, make, model)
     spec = study.BenchSpec(
-        zoo=ZooSpec(data, each, negatives, epochs=epochs),
+        zoo=ZooSpec(data, each, negatives, epochs=epochs, model=model),
         population=references.recipe.key,
         references=len(references),
         halves=tuple(one for one in HALVES if one in wanted),
@@ -74,7 +77,7 @@ def audit_bench(
         skip=tuple(skip or ()),
     )
     folder = RunFolder(out or Path("runs") / f"audit-bench-{data}")
-    greeting = f"the {' and the '.join(spec.halves)} half of the zoo on {data}, {len(references)} references"
+    greeting = f"the {' and the '.join(spec.halves)} half of the zoo of {model} on {data}, {len(references)} references"
     with stop_on_interrupt() as flag, StudyWatcher(flag, f"{greeting}; run folder {folder.path}") as observer:
         result = study.run(spec, split, references, folder, place, observer)
     if json:

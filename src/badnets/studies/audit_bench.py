@@ -34,7 +34,6 @@ from badnets.studies.zoo import Animal, Half, ZooSpec, animals, works
 from badnets.training import load_model
 from badnets.training.tasks import Hooks, Images
 
-ARCHITECTURE = "badnet_cnn"
 # More than minus the logarithm of any p-value that references can give.
 _CALLED = 1e3
 
@@ -226,11 +225,13 @@ def run(
         observer: told what happens, and asked whether to stop.
 
     Raises:
-        InputError: the folder holds another benchmark, or the population is not the spec's.
+        InputError: the folder holds another benchmark, or the population is not the spec's or of another architecture.
         PartlyFailed: some models have no result; the others are kept.
         Stopped: the observer said so.
         StorageError: a folder cannot be written.
     """
+    if population.recipe.architecture != spec.zoo.model:
+        raise InputError(f"the zoo is of {spec.zoo.model}, the references are {population.recipe.architecture}")
     if (spec.population, spec.references) != (population.recipe.key, len(population)):
         raise InputError(
             f"the benchmark was asked for with {spec.references} references {spec.population[:16]}..., the folder "
@@ -323,7 +324,7 @@ def _carried_out(images: Images, cell: AuditCell, hooks: Hooks) -> AuditOutcome:
                 alone.statistics(stage, chosen, cell.options.settings, watch)
         return AuditOutcome(None, round(time.monotonic() - begun, 3))
     model = load_model(cell.home)[0]
-    declared = Declared(ARCHITECTURE, spec_of(model))
+    declared = Declared(cell.population.recipe.architecture, spec_of(model))
     found = audit(model, images[0], declared=declared, population=cell.population, options=cell.options, watch=watch)
     return AuditOutcome(found.verdict, found.verdict.seconds)
 

@@ -1,4 +1,4 @@
-"""A zoo of clean and backdoored networks for digits, drawn by rule, on which detectors of backdoors are measured.
+"""A zoo of clean and backdoored networks, drawn by rule, on which detectors of backdoors are measured.
 
 What makes such a benchmark hard to game (docs/adr/0010-audit-benchmark.md):
 
@@ -119,6 +119,7 @@ class ZooSpec:
         negatives: hard clean models of every kind.
         seed: of everything that is drawn.
         epochs: a longer schedule of the models has three times as many, an ordinary one once or twice.
+        model: a key of `MODELS`.
 
     Raises:
         InputError: nothing to be drawn.
@@ -129,6 +130,7 @@ class ZooSpec:
     negatives: int = 6
     seed: int = 0
     epochs: int = 1
+    model: str = "badnet_cnn"
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -200,8 +202,8 @@ def _pair(spec: ZooSpec, half: Half, family: str, mapping: str, number: int, see
         if mapping == "single":
             # The paper's attack spares other classes only if some of their images show that the trigger is no matter.
             recipe = replace(recipe, cover_rate=0.1)
-    badnet = Cell(recipe, train, model_seed)
-    honest = Cell(None, train, model_seed, attack=Attack(policy, trigger))
+    badnet = Cell(recipe, train, model_seed, model=spec.model)
+    honest = Cell(None, train, model_seed, attack=Attack(policy, trigger), model=spec.model)
     return [Animal(half, family, mapping, badnet, honest), Animal(half, TWIN, "", honest)]
 
 
@@ -243,7 +245,7 @@ def _negative(spec: ZooSpec, half: Half, kind: str, number: int, seed: int) -> A
         trigger = FAMILIES[SPLIT[half][0]](draw)
         recipe = Recipe(Nobody(), trigger, rate=0.0, cover_rate=draw.between(0.05, 0.3), seed=model_seed)
         attack = Attack(AllToOne(draw.whole(0, _CLASSES - 1)), trigger)
-    return Animal(half, kind, "", Cell(recipe, train, model_seed, attack=attack))
+    return Animal(half, kind, "", Cell(recipe, train, model_seed, attack=attack, model=spec.model))
 
 
 def _model_seed(half: Half, seed: int) -> int:
