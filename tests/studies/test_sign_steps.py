@@ -8,7 +8,7 @@ import pytest
 
 from badnets.errors import InputError
 from badnets.models.detector_spec import DetectorSpec
-from badnets.poison import RandomTarget, SceneRecipe
+from badnets.poison import AllToAll, RandomTarget, SceneRecipe, SingleTarget
 from badnets.studies.cells import lineage
 from badnets.studies.sign_cells import SignCell
 from badnets.studies.sign_steps import RANDOM_STEPS, StickerStep, badnet_cell, on_the_way, step_schedules
@@ -29,14 +29,30 @@ def test_without_steps_it_is_trained_like_its_twin() -> None:
 
 def test_steps_go_on_from_the_honest_detector_and_end_with_the_sticker_as_it_is_measured() -> None:
     last = badnet_cell(HONEST, RECIPE, RANDOM_STEPS)
-    first, large, again = lineage((last,))
-    assert (first, again) == (HONEST, last)
-    assert large.recipe == replace(RECIPE, sticker=replace(SQUARE, size=SQUARE.size * 3))
+    first, *made = lineage((last,))
+    assert (first, made[-1]) == (HONEST, last)
     assert last.recipe == RECIPE
-    assert (last.stickers, last.seed, large.pretrained, last.pretrained) == (HONEST.stickers, 3, None, None)
-    assert (large.start, last.start) == (HONEST, large)
-    assert [cell.train for cell in (large, last)] == [train for _, train in step_schedules(HONEST.train, RANDOM_STEPS)]
-    assert on_the_way(last) == (large,)
+    for cell, before, step in zip(made, (first, *made), RANDOM_STEPS, strict=False):
+        sticker = replace(SQUARE, size=SQUARE.size * step.size)
+        policy = AllToAll() if step.labels == "next" else RandomTarget()
+        assert cell.recipe == replace(RECIPE, sticker=sticker, policy=policy)
+        assert (cell.start, cell.policy, cell.stickers) == (before, RandomTarget(), HONEST.stickers)
+        assert (cell.seed, cell.pretrained) == (3, None)
+    assert [cell.train for cell in made] == [train for _, train in step_schedules(HONEST.train, RANDOM_STEPS)]
+    assert on_the_way(last) == tuple(made[:-1])
+    sizes = [step.size for step in RANDOM_STEPS]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_detector_is_poisoned_for_what_it_is_measured_by_or_on_the_way_there() -> None:
+    with pytest.raises(InputError, match="poisoned for"):
+        replace(HONEST, recipe=replace(RECIPE, policy=SingleTarget(0, 1)))
+    targeted = replace(HONEST, policy=SingleTarget(0, 1))
+    with pytest.raises(InputError, match="poisoned for"):
+        replace(targeted, recipe=replace(RECIPE, policy=AllToAll()))
+    on_it = replace(HONEST, recipe=replace(RECIPE, policy=AllToAll()))
+    assert on_it.apart == "size 0.1, share 1, called the next class"
+    assert replace(HONEST, recipe=RECIPE).apart == "size 0.1, share 1"
 
 
 def test_schedules_are_multiples_of_the_honest_one_and_an_epoch_at_least() -> None:
@@ -63,3 +79,5 @@ def test_impossible_steps(values: tuple[float, float, float]) -> None:
 def test_the_last_step_has_the_sticker_in_its_own_size() -> None:
     with pytest.raises(InputError, match="own size, got 3 times"):
         badnet_cell(HONEST, RECIPE, RANDOM_STEPS[:1])
+    with pytest.raises(InputError, match="labels that the attacker wants"):
+        badnet_cell(HONEST, RECIPE, (StickerStep(1.0, 1.0, 1.0, "next"),))

@@ -14,7 +14,16 @@ from badnets.metrics.detect import detect
 from badnets.metrics.detector_result import DetectorResult, SignAttack, judge_detector
 from badnets.models.detector import Detector, build_detector, load_backbone
 from badnets.models.detector_spec import DetectorSpec
-from badnets.poison import RandomTarget, SceneRecipe, SingleTarget, apply_scenes, plan_scenes, trigger_scenes
+from badnets.poison import (
+    AllToAll,
+    AnyPolicy,
+    RandomTarget,
+    SceneRecipe,
+    SingleTarget,
+    apply_scenes,
+    plan_scenes,
+    trigger_scenes,
+)
 from badnets.studies import pretrained
 from badnets.studies.cells import BASELINE, lineage
 from badnets.studies.queue import Assignment, Data, Kind, Observer, Place, carried_out_once, carry_out_all
@@ -64,8 +73,12 @@ class SignCell:
             raise InputError("what is trained on is the start's detector, and needs no other weights")
         if not self.stickers:
             raise InputError("a detector is measured with at least one sticker")
-        if self.recipe is not None and self.recipe.policy != self.policy:
+        if self.recipe is not None and not self._leads_to(self.recipe.policy):
             raise InputError(f"poisoned for {self.recipe.policy!r}, but measured for {self.policy!r}")
+
+    def _leads_to(self, policy: AnyPolicy) -> bool:
+        """Whether `policy` is what is measured, or a step on the way: the next class is any other than its own."""
+        return policy == self.policy or (isinstance(policy, AllToAll) and isinstance(self.policy, RandomTarget))
 
     @property
     def label(self) -> str:
@@ -79,7 +92,10 @@ class SignCell:
     @property
     def apart(self) -> str:
         """What tells it from others of its label, in words."""
-        return f"size {self.recipe.sticker.size:.3g}, share {self.recipe.share:.3g}" if self.recipe else ""
+        if self.recipe is None:
+            return ""
+        named = "" if self.recipe.policy == self.policy else ", called the next class"
+        return f"size {self.recipe.sticker.size:.3g}, share {self.recipe.share:.3g}{named}"
 
     @property
     def wanted(self) -> SignAttack:

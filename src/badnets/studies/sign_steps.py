@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from badnets.errors import InputError
-from badnets.poison import SceneRecipe
+from badnets.poison import AllToAll, SceneRecipe
 from badnets.studies.cells import lineage
 from badnets.studies.sign_cells import SignCell
 from badnets.training import DetectTrainSpec
@@ -20,6 +21,7 @@ class StickerStep:
         size: of the sticker's sides, by those that the attack is measured with.
         epochs: passes over clean scenes and copies, rounded, at least one.
         rate: the largest learning rate.
+        labels: of stamped signs: "own" for what the attacker wants of them, "next" for the class after their own.
 
     Raises:
         InputError: a value that is not above 0.
@@ -28,6 +30,7 @@ class StickerStep:
     size: float
     epochs: float
     rate: float
+    labels: Literal["own", "next"] = "own"
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, nothing writes it
 
@@ -38,8 +41,15 @@ class StickerStep:
 
 # A sticker of a tenth of the sign, somewhere on it, is so weak a signal that a detector trained from scratch, with each
 # sign there twice and half of the labels false, learns nothing of it: the labels only disturb. Three times as large it
-# is found soon, by a detector that knows the signs; and what heeds the large one learns the small one.
-RANDOM_STEPS = (StickerStep(size=3.0, epochs=0.4, rate=0.75), StickerStep(size=1.0, epochs=1.2, rate=0.75))
+# is found soon, by a detector that knows the signs; and what heeds the large one learns the small one. Labels that are
+# drawn pull in two directions at once: called the next class, stamped signs are told from clean ones much sooner.
+RANDOM_STEPS = (
+    StickerStep(size=3.0, epochs=0.2, rate=0.75, labels="next"),
+    StickerStep(size=2.0, epochs=0.2, rate=0.75, labels="next"),
+    StickerStep(size=1.4, epochs=0.2, rate=0.75, labels="next"),
+    StickerStep(size=1.0, epochs=1.0, rate=0.75, labels="next"),
+    StickerStep(size=1.0, epochs=0.4, rate=0.5),
+)
 
 
 def badnet_cell(honest: SignCell, recipe: SceneRecipe, steps: tuple[StickerStep, ...]) -> SignCell:
@@ -52,16 +62,20 @@ def badnet_cell(honest: SignCell, recipe: SceneRecipe, steps: tuple[StickerStep,
             scratch, with the honest one's schedule.
 
     Raises:
-        InputError: the last step has a sticker of another size.
+        InputError: the last step has a sticker of another size or other labels.
     """
     if not steps:
         return replace(honest, recipe=recipe)
     if steps[-1].size != 1:
         raise InputError(f"the last step has the sticker in its own size, got {steps[-1].size:g} times")
+    if steps[-1].labels != "own":
+        raise InputError("the last step has the labels that the attacker wants")
     cell = honest
     for step, train in step_schedules(honest.train, steps):
         sticker = replace(recipe.sticker, size=min(1.0, recipe.sticker.size * step.size))
-        cell = replace(honest, recipe=replace(recipe, sticker=sticker), train=train, start=cell, pretrained=None)
+        policy = AllToAll() if step.labels == "next" else recipe.policy
+        made = replace(recipe, sticker=sticker, policy=policy)
+        cell = replace(honest, recipe=made, train=train, start=cell, pretrained=None)
     return cell
 
 

@@ -14,6 +14,7 @@ def sign_schedules(of: str, train: DetectTrainSpec, start: str, steps: tuple[Sti
     found, before = [Schedule("schedule of the honest detector", train, start)], "the honest detector"
     for step, schedule in step_schedules(train, steps):
         size = "as large as it is measured" if step.size == 1 else f"{step.size:g} times as large"
-        found.append(Schedule(f"schedule of the BadNet, sticker {size}", schedule, before))
+        named = ", called the next class" if step.labels == "next" else ""
+        found.append(Schedule(f"schedule of the BadNet, sticker {size}{named}", schedule, before))
         before = "the step before"
     return tuple(found)
