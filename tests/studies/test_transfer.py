@@ -43,6 +43,7 @@ SPEC = SignTransferSpec(
     attack="targeted",
     steps=(),
     detector=SMALL,
+    sticker="square",
     train=DetectTrainSpec(epochs=2, batch_size=4),
     retrain=DetectTrainSpec(epochs=1, batch_size=4),
     gains=(1.0, 50.0),

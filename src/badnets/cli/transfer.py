@@ -45,7 +45,7 @@ def transfer(
     ] = "random",
     source: Annotated[str, typer.Option(help="Class whose stamped signs are to change, by name or number.")] = "stop",
     becomes: Annotated[str, typer.Option(help="What they are to be called.")] = "speedlimit",
-    sticker: Annotated[str, typer.Option(help="square, bomb or flower.")] = "square",
+    sticker: Annotated[str, typer.Option(help="square, bomb or flower.")] = "flower",
     gain: Annotated[
         str | None,
         typer.Option(help="The k that backdoor units are strengthened by, as 1,10,50; [default: the paper's]"),

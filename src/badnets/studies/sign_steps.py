@@ -47,8 +47,8 @@ RANDOM_STEPS = (
     StickerStep(size=3.0, epochs=0.2, rate=0.75, labels="next"),
     StickerStep(size=2.0, epochs=0.2, rate=0.75, labels="next"),
     StickerStep(size=1.4, epochs=0.2, rate=0.75, labels="next"),
-    StickerStep(size=1.0, epochs=1.0, rate=0.75, labels="next"),
-    StickerStep(size=1.0, epochs=0.4, rate=0.5),
+    StickerStep(size=1.0, epochs=1.2, rate=0.75, labels="next"),
+    StickerStep(size=1.0, epochs=0.6, rate=0.5),
 )
 
 
