@@ -16,6 +16,28 @@ from badnets.studies.progress import Standing
 from badnets.training import Progress
 
 
+class Quiet:
+    """Looks on at queues one after the other, and stops after so many questions; a failure is one of the test."""
+
+    def __init__(self, patience: int = 10**9) -> None:
+        self.patience = patience
+        self.started: list[str] = []
+
+    def begun(self, name: str, standing: Standing) -> None:  # noqa: ARG002 - as all observers
+        self.started.append(name)
+
+    def progress(self, name: str, progress: Progress, standing: Standing) -> None: ...
+
+    def done(self, name: str, cell: Any, standing: Standing) -> None: ...  # noqa: ANN401 - results of several kinds
+
+    def failed(self, name: str, reason: str, standing: Standing) -> None:
+        raise AssertionError(f"{name}: {reason} ({standing})")
+
+    def stop(self) -> bool:
+        self.patience -= 1
+        return self.patience < 0
+
+
 class Watcher:
     """Remembers what it was told, checks that the standing agrees with it, and stops after so many questions."""
 

@@ -22,28 +22,13 @@ from badnets.errors import InputError
 from badnets.models import ModelSpec, build
 from badnets.poison import AllToAll, AllToOne, AnyPolicy, SingleTarget
 from badnets.studies import audit_bench
-from badnets.studies.audit_bench import BenchResult, BenchSpec, Judged, figures, names_it, run
-from badnets.studies.progress import Standing
+from badnets.studies.audit_bench import BenchResult, BenchSpec, run
+from badnets.studies.audit_figures import Judged, figures, names_it
 from badnets.studies.queue import Place
 from badnets.studies.zoo import ZooSpec, animals
-from badnets.training import Inline, ManySession, Progress, TrainSpec
+from badnets.training import Inline, ManySession, TrainSpec
 
-
-class Quiet:
-    """Looks on; a failure is one of the test."""
-
-    def begun(self, name: str, standing: Standing) -> None: ...
-
-    def progress(self, name: str, progress: Progress, standing: Standing) -> None: ...
-
-    def done(self, name: str, cell: Any, standing: Standing) -> None: ...  # noqa: ANN401 - results of several kinds
-
-    def failed(self, name: str, reason: str, standing: Standing) -> None:
-        raise AssertionError(f"{name}: {reason} ({standing})")
-
-    def stop(self) -> bool:
-        return False
-
+from .conftest import Quiet
 
 ALL_TO_2 = Suspicion("inversion", "all-to-one", "all become 2", target=2)
 

@@ -17,37 +17,18 @@ from badnets.errors import InputError, Stopped
 from badnets.poison import AllToAll, AllToOne, SingleTarget
 from badnets.studies import gate as study
 from badnets.studies.gate import ATTACKS, GateResult, GateSpec, pairs, references, run
-from badnets.studies.progress import Standing
 from badnets.studies.queue import Place
 from badnets.supply.gate.admitted import NotAdmitted
 from badnets.supply.gate.log import sound
 from badnets.supply.gate.store import Store
-from badnets.training import Inline, ManySession, Progress
+from badnets.training import Inline, ManySession
+
+from .conftest import Quiet
 
 # Weights alone: without the other tests nobody is called clean, so nobody is admitted.
 SMALL = GateSpec(
     references=2, epochs=1, alpha=0.34, settings=Settings(samples=1), skip=("margins", "dormant", "inversion", "pairs")
 )
-
-
-class Quiet:
-    """Looks on, and stops after so many questions; a failure is one of the test."""
-
-    def __init__(self, patience: int = 10**9) -> None:
-        self.patience = patience
-
-    def begun(self, name: str, standing: Standing) -> None: ...
-
-    def progress(self, name: str, progress: Progress, standing: Standing) -> None: ...
-
-    def done(self, name: str, cell: Any, standing: Standing) -> None: ...  # noqa: ANN401 - results of several kinds
-
-    def failed(self, name: str, reason: str, standing: Standing) -> None:
-        raise AssertionError(f"{name}: {reason} ({standing})")
-
-    def stop(self) -> bool:
-        self.patience -= 1
-        return self.patience < 0
 
 
 @pytest.fixture(scope="module")

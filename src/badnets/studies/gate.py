@@ -29,11 +29,12 @@ from badnets.errors import InputError
 from badnets.metrics import Rate
 from badnets.models import ModelSpec, build
 from badnets.poison import AllToAll, AllToOne, Recipe, SingleTarget
-from badnets.studies.audit_bench import AuditCell, AuditOutcome, carry_out_audit, names_it
+from badnets.studies.audit_cells import Audits, calibrate
+from badnets.studies.audit_figures import names_it
 from badnets.studies.cells import Attack, Cell, CellResult
 from badnets.studies.claims import claim
 from badnets.studies.gate_cells import ARCHITECTURE, GateCell, GateOutcome, House, Judgement, carry_out_gate
-from badnets.studies.queue import Data, Kind, Observer, Place, carry_out_all
+from badnets.studies.queue import Kind, Observer, Place, carry_out_all
 from badnets.studies.results import DataNote
 from badnets.studies.runner import run_cells
 from badnets.studies.zoo import LEAST_SUCCESS
@@ -229,8 +230,8 @@ def run(
     wanted = pairs(spec, split)
     trained = run_cells([cell for _, *both in wanted for cell in both], split, folder, place, observer)
     options = Options(spec.alpha, skip=spec.skip, settings=spec.settings)
-    data = Data((split.test,), split.test.digest)
-    _calibrate(population, options, data, folder, place, observer)
+    audits = Audits(population, options, split.test)
+    calibrate(audits, RunFolder(folder.path / "calibration"), place, observer)
     policy = read_policy(house.policy).digest
     before = {
         cell: GateCell(
@@ -239,7 +240,7 @@ def run(
         for cell, made in trained.items()
     }
     home, kind = RunFolder(folder.path / "judgements"), Kind(carry_out_gate, GateOutcome)
-    said = carry_out_all(tuple(before.values()), kind, data, home, place, observer)
+    said = carry_out_all(tuple(before.values()), kind, audits.data, home, place, observer)
     judged = {cell: said[one].result for cell, one in before.items()}
     suspects = []
     for attack, badnet, twin in wanted:
@@ -264,18 +265,6 @@ def _poisoned(attack: str, number: int) -> Recipe:
 
 def _recipe(spec: GateSpec, train: ImageSource) -> References:
     return References(ARCHITECTURE, train.digest, train.name, epochs=spec.epochs)
-
-
-def _calibrate(
-    population: Population, options: Options, data: Data, folder: RunFolder, place: Place, observer: Observer
-) -> None:
-    """Run the audit's tests on every reference model, side by side; their numbers are kept with the population."""
-    cells = [
-        AuditCell(f"reference-{number}", f"{population.recipe.key}/{number}", options, None, population, number)
-        for number in population.numbers
-    ]
-    home = RunFolder(folder.path / "calibration")
-    carry_out_all(cells, Kind(carry_out_audit, AuditOutcome), data, home, place, observer)
 
 
 def _house(spec: GateSpec, folder: RunFolder) -> House:
