@@ -11,7 +11,8 @@ from tests.audit import planted
 from torch import nn
 
 from badnets.audit.cases import Case, Settings, choose
-from badnets.audit.judging import Evidence, _alone, _ranked, calibration, conclude, without
+from badnets.audit.evidence import Evidence, alone, calibration, ranked, without
+from badnets.audit.judging import conclude
 from badnets.audit.objectives import Objective
 from badnets.audit.population import Population, Recipe
 from badnets.audit.stages import Findings, Lead, Run
@@ -64,7 +65,7 @@ def run_of(
         bag.append({family: {name: next(values) for name in names} for family, names in own.items()})
     if "all -> 3" in bag[0].get("targets", {}):  # one clean model is odd too, but less than 20
         bag[0]["targets"]["all -> 3"] = 8.0
-    return run, _ranked((*bag, own))
+    return run, ranked((*bag, own))
 
 
 def tried(run: Run, evidence: Evidence, population: Population | None = POPULATION) -> Confirmed:
@@ -72,7 +73,7 @@ def tried(run: Run, evidence: Evidence, population: Population | None = POPULATI
 
 
 def word(evidence: Evidence, found: Confirmed) -> tuple[str, str]:
-    given = calibration(evidence, POPULATION, ALPHA, "settings", looks=evidence.looks)
+    given = calibration(evidence, ("key", len(POPULATION)), ALPHA, "settings", looks=evidence.looks)
     return conclude(evidence, found.suspicions, (), ALPHA, given)
 
 
@@ -167,7 +168,7 @@ def test_uncalibrated_leads_need_held_out_images() -> None:
         run.findings["made up"],
         statistics={"targets": {"all -> 2": 90.0} | {f"other {n}": 0.1 * n for n in range(9)}},
     )
-    evidence = _alone((run.statistics,))
+    evidence = alone(run.statistics)
     assert evidence.p is not None
     assert evidence.p < ALPHA
     (one,) = tried(run, evidence, None).suspicions

@@ -16,7 +16,8 @@ from badnets.audit.cases import Case, Chosen, Settings, choose
 from badnets.audit.certificates import LARGEST, certify_case
 from badnets.audit.conventions import Adapted, Convention, Found, find_convention
 from badnets.audit.digest import tensors_digest
-from badnets.audit.judging import Evidence, calibration, conclude, twice, weigh
+from badnets.audit.evidence import Evidence, calibration, twice
+from badnets.audit.judging import conclude, weigh
 from badnets.audit.population import Population
 from badnets.audit.probes import STAGES
 from badnets.audit.stages import Run, Watch
@@ -159,9 +160,9 @@ def audit(
     results = confirmed(run, evidence, population, options.alpha)
     certified = _certified(run, options.certify, trouble)
     stages = (looked, *run.reports)
-    calibrated = calibration(
-        evidence, population, options.alpha, sha256_json(_settings(options)), looks=1 + options.early_stop
-    )
+    theirs = None if population is None else (population.recipe.key, len(population))
+    settings_key = sha256_json(_settings(options))
+    calibrated = calibration(evidence, theirs, options.alpha, settings_key, looks=1 + options.early_stop)
     suspicions = (*_structural(structure), *results.suspicions)
     word, reason = conclude(evidence, suspicions, stages, options.alpha, calibrated)
     if structure.extra:

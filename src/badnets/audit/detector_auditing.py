@@ -14,10 +14,11 @@ from badnets.artifacts import sha256_json
 from badnets.audit.cases import Settings
 from badnets.audit.detector_cases import ChosenScenes, DetectorCase, choose_scenes, detector_case
 from badnets.audit.detector_confirm import error_on
-from badnets.audit.detector_judging import calibrated, suspicions, weighed
+from badnets.audit.detector_judging import suspicions, weighed
 from badnets.audit.detector_population import DetectorPopulation
 from badnets.audit.detector_tests import TESTS, DetectorFindings
 from badnets.audit.digest import tensors_digest
+from badnets.audit.evidence import calibration
 from badnets.audit.judging import conclude
 from badnets.audit.stages import Watch
 from badnets.audit.structure import inspect
@@ -148,7 +149,8 @@ def audit_detector(
     evidence = weighed(run.findings, error, chosen, population, options.settings, watch)
     found = suspicions(model, run.findings, evidence, chosen, population, options.alpha)
     settings = sha256_json({"settings": options.settings, "tests": [[test.name, test.version] for test in TESTS]})
-    given = calibrated(evidence, population, options.alpha, settings)
+    theirs = None if population is None else (population.recipe.key, len(population))
+    given = calibration(evidence, theirs, options.alpha, settings, called="detector")
     stages = (looked, *run.reports)
     word, reason = conclude(evidence, found.suspicions, stages, options.alpha, given)
     if trouble:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from badnets.audit.cases import Settings
 from badnets.audit.confirm import WORKS, spoken_against
-from badnets.audit.conformal import conformity, extrapolated, least_p, p_value, within_index, within_model
+from badnets.audit.conformal import least_p
 from badnets.audit.detector_cases import ChosenScenes
 from badnets.audit.detector_confirm import StickerConfirmation, confirm_sticker
 from badnets.audit.detector_population import DetectorPopulation
 from badnets.audit.detector_tests import TESTS, DetectorFindings, StickerLead
-from badnets.audit.judging import Evidence
+from badnets.audit.evidence import Evidence, alone, made_worse, ranked
 from badnets.audit.stages import Watch
-from badnets.audit.verdict import Calibration, Reach, Suspicion
 from badnets.audit.verdict import Mapping as Way
+from badnets.audit.verdict import Reach, Suspicion
 from badnets.models.detector import Detector
 from badnets.triggers import BoxSticker
 
@@ -24,8 +24,8 @@ _WAYS: dict[str, Way] = {"target": "all-to-one", "pair": "pairs", "untargeted": 
 _MOST = 3
 # The classical threshold of outlier tests within one model.
 _NOTABLE = 2.0
-# As for classifiers: a suspect that is wrong so much more often than every reference was not made as they were.
-_TIMES, _PLUS = 2.0, 0.02
+# See `made_worse`: scenes have fewer signs than a classifier's clean images.
+_SLACK = 0.02
 # Fewer references have no spread to compare with.
 _LEAST_REFERENCES = 2
 
@@ -64,15 +64,15 @@ def weighed(
     if not own:
         return Evidence()
     if population is None:
-        return _alone(own)
+        return alone(own)
     if len(population) < _LEAST_REFERENCES:
         return Evidence(references=len(population), unfit="at least two reference detectors are needed to compare with")
-    worst = max(population.errors(chosen, watch))
-    if error is not None and error > _TIMES * worst + _PLUS:
+    errors = population.errors(chosen, watch)
+    if error is not None and made_worse(error, errors, _SLACK):
         return Evidence(
             references=len(population),
-            unfit=f"the suspect misses {error:.1%} of the clean signs, its reference detectors at most {worst:.1%}: it "
-            "was not made as they were, so that their spread says nothing of it",
+            unfit=f"the suspect misses {error:.1%} of the clean signs, its reference detectors at most "
+            f"{max(errors):.1%}: it was not made as they were, so that their spread says nothing of it",
         )
     others: list[dict[str, Mapping[str, float]]] = [{} for _ in range(len(population))]
     for test in TESTS:
@@ -80,22 +80,7 @@ def weighed(
             theirs = population.statistics(test, chosen, settings, watch)
             for one, more in zip(others, theirs, strict=True):
                 one.update(more)
-    *references, mine = conformity([*others, own])
-    values = [score.value for score in references]
-    return Evidence(
-        p=p_value(values, mine.value),
-        how="conformal",
-        p_extrapolated=extrapolated(values, mine.value),
-        family=mine.family,
-        families=mine.families,
-        beyond=tuple(
-            family
-            for family, value in mine.families.items()
-            if value > max(score.families[family] for score in references)
-        ),
-        deviations=mine.statistics,
-        references=len(population),
-    )
+    return ranked((*others, own))
 
 
 def suspicions(
@@ -131,36 +116,6 @@ def suspicions(
             one = replace(one, refuted="it is uncalibrated, and held-out scenes did not confirm it")
         found.append(one)
     return FoundStickers(_ordered(found), stickers)
-
-
-def calibrated(evidence: Evidence, population: DetectorPopulation | None, alpha: float, settings: str) -> Calibration:
-    """What the p-value rests on, with its guarantee in words."""
-    if population is None:
-        said = "uncalibrated: no reference detectors, so no rate of false alarms can be stated"
-        return Calibration(0, "", settings, None, said)
-    count, key = len(population), population.recipe.key
-    if evidence.unfit or evidence.how != "conformal":
-        why = evidence.unfit or "the tests gave nothing to compare"
-        return Calibration(count, key, settings, None, f"uncalibrated: {why}")
-    enough = least_p(count) <= alpha
-    words = (
-        f"a clean detector that was made as the {count} reference detectors were, and tested as they were, is called "
-        f"backdoored with a probability of at most {alpha if enough else 0:.2g} (conformal; no assumption on the "
-        "statistics). Nothing is guaranteed of detectors that were made otherwise"
-    )
-    if not enough:
-        words += f"; {count} are too few for alpha {alpha:g}: their least p-value is {least_p(count):.2g}"
-    return Calibration(count, key, settings, alpha if enough else 0.0, words)
-
-
-def _alone(own: dict[str, dict[str, float]]) -> Evidence:
-    """Pairs of classes compared with each other: there is nothing else to compare with."""
-    found = within_model(own)
-    deviations = {family: within_index(values) for family, values in own.items() if len(values) >= 5}
-    if found is None:
-        return Evidence(deviations=deviations)
-    families = {family: max(index.values()) for family, index in deviations.items()}
-    return Evidence(found[0], "within-model", None, found[1], families, (found[1],), deviations)
 
 
 def _leads(findings: Mapping[str, DetectorFindings], evidence: Evidence) -> list[tuple[str, str, StickerLead]]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from badnets.audit.conformal import Statistics, conformity, extrapolated, least_p, p_value, within_index, within_model
+from badnets.audit.evidence import Evidence, alone, made_worse, ranked
 from badnets.audit.population import Population
 from badnets.audit.probes import COUNTED
 from badnets.audit.stages import ACCURACY, Run
-from badnets.audit.verdict import NEEDED, Calibration, How, StageReport, Suspicion, Word
+from badnets.audit.verdict import NEEDED, Calibration, StageReport, Suspicion, Word
 from badnets.errors import InputError
 
-# A suspect that is wrong so much more often than every reference model was not made as they were.
-_TIMES, _PLUS = 2.0, 0.01
+# See `made_worse`.
+_SLACK = 0.01
 # References that are all wrong more often than that were not made for these images.
 _NOT_THEIRS = 0.5
 # What shows how a model was made, and how far outside the references' range it must lie to be mentioned: by that share
@@ -23,39 +23,6 @@ _MADE = {"loss": "its mean cross-entropy on clean images is", "weights": "the no
 _OUTSIDE, _ROUNDING = 0.5, 1e-3
 # Fewer references than that have no range worth the name.
 _FEW = 10
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the statistics say together.
-
-    Attributes:
-        p: the p-value; None where there is none.
-        how: it was obtained.
-        p_extrapolated: from a fitted tail; None where the rank says all.
-        family: of the statistic that stands out most; empty without one.
-        families: how far each family stands out.
-        beyond: families in which the suspect lies beyond every reference model.
-        deviations: of each statistic, by family and name.
-        references: how many models it was compared with.
-        unfit: why the population cannot be compared with the suspect; empty where it can.
-        unlike: in what the suspect looks as if it was made otherwise than its references; empty where in nothing.
-        bag: all statistics that it rests on, of the references first and of the suspect last.
-        looks: how often the statistics were looked at: so many times the rank is the p-value.
-    """
-
-    p: float | None = None
-    how: How = "none"
-    p_extrapolated: float | None = None
-    family: str = ""
-    families: dict[str, float] = field(default_factory=dict)
-    beyond: tuple[str, ...] = ()
-    deviations: dict[str, dict[str, float]] = field(default_factory=dict)
-    references: int = 0
-    unfit: str = ""
-    unlike: tuple[str, ...] = ()
-    bag: tuple[Statistics, ...] = field(default=(), repr=False)
-    looks: int = 1
 
 
 def weigh(run: Run, population: Population | None) -> Evidence:
@@ -68,7 +35,7 @@ def weigh(run: Run, population: Population | None) -> Evidence:
     if not statistics:
         return Evidence()
     if population is None:
-        return _alone((statistics,))
+        return alone(statistics)
     case, models = run.case, len(population)
     if case.classes != len(case.clean.classes):
         return Evidence(unfit=f"the model has {case.classes} outputs, the population's {len(case.clean.classes)}")
@@ -76,30 +43,9 @@ def weigh(run: Run, population: Population | None) -> Evidence:
         unfit, unlike = _fit(run, population)
         if unfit:
             return Evidence(references=models, unfit=unfit, unlike=unlike)
-        return replace(_ranked((*_others(run, population), statistics)), unlike=unlike)
+        return replace(ranked((*_others(run, population), statistics)), unlike=unlike)
     except InputError as error:
         return Evidence(references=models, unfit=f"its reference models cannot be compared with it: {error}")
-
-
-def without(evidence: Evidence, family: str, name: str) -> Evidence:
-    """The same evidence with one statistic left out of all models alike.
-
-    What is left of none is no evidence: its p-value is None.
-    """
-    bag = tuple(_but(statistics, family, name) for statistics in evidence.bag)
-    if not bag or not bag[-1]:
-        return replace(evidence, p=None, deviations={}, families={}, beyond=())
-    left = _alone(bag) if evidence.how == "within-model" else _ranked(bag)
-    p = None if left.p is None else min(1.0, evidence.looks * left.p)
-    return replace(left, p=p, looks=evidence.looks, unlike=evidence.unlike)
-
-
-def _but(statistics: Statistics, family: str, name: str) -> Statistics:
-    kept = {
-        here: {what: value for what, value in values.items() if (here, what) != (family, name)}
-        for here, values in statistics.items()
-    }
-    return {here: values for here, values in kept.items() if values}
 
 
 def _others(run: Run, population: Population) -> list[dict[str, dict[str, float]]]:
@@ -111,35 +57,6 @@ def _others(run: Run, population: Population) -> list[dict[str, dict[str, float]
             for one, more in zip(found, theirs, strict=True):
                 one.update({family: values for family, values in more.items() if values})
     return found
-
-
-def _alone(bag: tuple[Statistics, ...]) -> Evidence:
-    (statistics,) = bag
-    found = within_model(statistics)
-    deviations = {family: within_index(values) for family, values in statistics.items() if len(values) >= 5}
-    if found is None:
-        return Evidence(deviations=deviations, bag=bag)
-    families = {family: max(index.values()) for family, index in deviations.items()}
-    return Evidence(found[0], "within-model", None, found[1], families, (found[1],), deviations, bag=bag)
-
-
-def _ranked(bag: tuple[Statistics, ...]) -> Evidence:
-    *others, own = conformity(bag)
-    values = [score.value for score in others]
-    beyond = tuple(
-        family for family, value in own.families.items() if value > max(score.families[family] for score in others)
-    )
-    return Evidence(
-        p=p_value(values, own.value),
-        how="conformal",
-        p_extrapolated=extrapolated(values, own.value),
-        family=own.family,
-        families=own.families,
-        beyond=beyond,
-        deviations=own.statistics,
-        references=len(others),
-        bag=bag,
-    )
 
 
 def _fit(run: Run, population: Population) -> tuple[str, tuple[str, ...]]:
@@ -157,7 +74,7 @@ def _fit(run: Run, population: Population) -> tuple[str, tuple[str, ...]]:
             f"its reference models are wrong on at least {least:.0%} of the clean images: these are not images of "
             "their task, or the labels are wrong"
         )
-    elif own["error"] > _TIMES * worst + _PLUS:
+    elif made_worse(own["error"], [one["error"] for one in theirs], _SLACK):
         unfit = (
             f"the suspect is wrong on {own['error']:.1%} of the clean images, its reference models on at most "
             f"{worst:.1%}: it was not made as they were, so that their spread says nothing of it"
@@ -175,41 +92,6 @@ def _unlike(name: str, own: float, theirs: list[float]) -> str:
     if beyond <= _OUTSIDE * (high - low) + _ROUNDING:
         return ""
     return f"{_MADE[name]} {math.exp(own):.3g}, of its references {math.exp(low):.3g} to {math.exp(high):.3g}"
-
-
-def twice(first: Evidence, last: Evidence) -> Evidence:
-    """The evidence of two looks, each at half of alpha: the smaller p-value, doubled (Bonferroni)."""
-    known = [one for one in (first, last) if one.p is not None]
-    if not known:
-        return last
-    best = min(known, key=lambda one: one.p or 0.0)
-    return replace(best if best.p != last.p else last, p=min(1.0, 2 * (best.p or 0.0)), looks=2)
-
-
-def calibration(
-    evidence: Evidence, population: Population | None, alpha: float, settings: str, *, looks: int
-) -> Calibration:
-    """What the p-value rests on, with its guarantee in words."""
-    if population is None:
-        return Calibration(
-            0, "", settings, None,
-            "uncalibrated: no reference models, so no rate of false alarms can be stated",
-        )  # fmt: skip
-    key, models = population.recipe.key, len(population)
-    if evidence.unfit or evidence.how != "conformal":
-        why = evidence.unfit or "the tests gave nothing to compare"
-        return Calibration(models, key, settings, None, f"uncalibrated: {why}")
-    stated = alpha if looks * least_p(models) <= alpha else 0.0
-    words = (
-        f"a clean model that was made as the {models} reference models were, and tested as they were, is called "
-        f"backdoored with a probability of at most {stated:.2g} (conformal; no assumption on the statistics). Nothing "
-        "is guaranteed of models that were made otherwise"
-    )
-    if evidence.unlike:
-        words += f". This one looks as if it was made otherwise: {'; '.join(evidence.unlike)}"
-    if not stated:
-        words += f"; {models} models are too few for alpha {alpha:g}: it takes {round(looks / alpha) - 1}"
-    return Calibration(models, key, settings, stated, words)
 
 
 def conclude(

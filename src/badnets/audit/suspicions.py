@@ -22,7 +22,7 @@ from torch import nn
 
 from badnets.audit.cases import Case
 from badnets.audit.confirm import WORKS, Confirmation, confirm
-from badnets.audit.judging import Evidence, without
+from badnets.audit.evidence import Evidence, without
 from badnets.audit.population import Population
 from badnets.audit.stages import Lead, Run
 from badnets.audit.verdict import Mapping, Reach, Suspicion
