@@ -36,6 +36,7 @@ from badnets.training.checkpoint import WEIGHTS
 Watch = Callable[..., Any]
 Soon = Callable[[Callable[[], bool]], bool]
 SPEC = ShareSpec(shares=(0.1, 0.5), seeds=(0,), train=TrainSpec(epochs=2, batch_size=32))
+_TRIES = 3
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 
 
@@ -69,25 +70,30 @@ def _token() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    # A path of its own and a short one: sockets lie in it.
-    place = Path(tempfile.mkdtemp(prefix="bn-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    (place / "hold").touch()
-    port = address.partition(":")[2]
-    head = start(place, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={place}")
-    try:
-        wait_for_port(address, head)
-        second = start(place, f"--address={address}")
-        yield Nodes(address, place, second)
-        end(second)
-    finally:
-        end(head)
-        left = [pid for pid in processes() if str(place) in command_line(pid)]
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(place, ignore_errors=True)
+    # On busy cores a node of Ray's may give up before it is there, and take the others with it: that is not our test.
+    for _ in range(_TRIES):
+        # A path of its own and a short one: sockets lie in it.
+        place = Path(tempfile.mkdtemp(prefix="bn-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        (place / "hold").touch()
+        port = address.partition(":")[2]
+        started = [start(place, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={place}")]
+        try:
+            if answers(address, started[0]):
+                started.append(start(place, f"--address={address}"))
+                if are_there(address, len(started)):
+                    yield Nodes(address, place, started[1])
+                    return
+        finally:
+            for node in reversed(started):
+                end(node)
+            left = [pid for pid in processes() if str(place) in command_line(pid)]
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(place, ignore_errors=True)
+    pytest.fail(f"no cluster of two nodes came up in {_TRIES} tries")
 
 
 def start(place: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -114,15 +120,32 @@ def end(node: subprocess.Popen[bytes]) -> None:
     node.wait()
 
 
-def wait_for_port(address: str, node: subprocess.Popen[bytes]) -> None:
+def answers(address: str, node: subprocess.Popen[bytes]) -> bool:
     host, _, port = address.partition(":")
     for _ in range(3000):
         with suppress(OSError):
             socket.create_connection((host, int(port)), 1).close()
-            return
-        assert node.poll() is None, "the head of the cluster did not start"
+            return True
+        if node.poll() is not None:
+            return False
         time.sleep(0.1)
-    pytest.fail("the head of the cluster does not answer")
+    return False
+
+
+_COUNT = """
+import sys, time, ray
+ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
+deadline = time.monotonic() + 120
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
+    assert time.monotonic() < deadline
+    time.sleep(0.2)
+"""
+
+
+def are_there(address: str, count: int) -> bool:
+    """Whether so many nodes have joined; waits for them."""
+    asked = [sys.executable, "-c", _COUNT, address, str(count)]
+    return subprocess.run(asked, check=False, capture_output=True).returncode == 0
 
 
 def processes() -> list[int]:
