@@ -72,6 +72,19 @@ class TestFigures:
         }  # fmt: skip
         assert found.seconds == (10.0, 10.0)
 
+    def test_sources_count_where_the_target_of_a_single_class_was_named(self) -> None:
+        cases: list[tuple[tuple[int, ...], AnyPolicy]] = [
+            ((7,), SingleTarget(7, 2)), ((6,), SingleTarget(7, 2)), ((), SingleTarget(7, 2)),
+            ((7,), SingleTarget(7, 3)), ((7,), AllToOne(2)),
+        ]  # fmt: skip
+        said = [replace(ALL_TO_2, mapping="pairs", sources=sources) for sources, _ in cases]
+        named = [
+            model(verdict(0.05, suspicion=one), case[1], works=True) for one, case in zip(said, cases, strict=True)
+        ]
+        found = figures("dev", named)
+        assert (found.right.count, found.right.total) == (4, 5)
+        assert (found.sources.count, found.sources.total) == (1, 3)
+
     def test_scores_go_by_the_word_then_by_the_p_value_and_by_its_tail_beyond_all_references(self) -> None:
         found = figures("dev", [*self.CLEAN, *self.GOOD]).separation
         assert found is not None
